@@ -1,0 +1,44 @@
+namespace Relay.Protocol.Grid;
+
+/// <summary>
+/// Paths of the grid link (HTTPS/2, mTLS). A peer's role and name come from its certificate's URI SAN
+/// <c>relay://grid/&lt;role&gt;/&lt;name&gt;</c> (role: silo, gateway) and from nothing else.
+/// </summary>
+public static class GridRoutes
+{
+    /// <summary>Enrolment; the only route open without a client certificate.</summary>
+    public const string Enroll = "/grid/v1/enroll";
+
+    /// <summary>Gateway introduction, see <see cref="GatewayHello"/>.</summary>
+    public const string Hello = "/grid/v1/gateway/hello";
+
+    /// <summary>Server-streamed NDJSON of <see cref="ControlMessage"/>.</summary>
+    public const string Control = "/grid/v1/gateway/control";
+
+    /// <summary>See <see cref="IdentifyRequest"/>.</summary>
+    public const string Identify = "/grid/v1/ssh/identify";
+
+    /// <summary>See <see cref="OpenSessionRequest"/>.</summary>
+    public const string Sessions = "/grid/v1/sessions";
+
+    /// <summary>See <see cref="AuthorizeRequest"/>.</summary>
+    public static string Authorize(Guid session) => $"{Sessions}/{session}/authorize";
+
+    /// <summary>Duplex byte stream to the session's target; see Tunnel/PROTOCOL.md.</summary>
+    public static string Stream(Guid session) => $"{Sessions}/{session}/stream";
+
+    /// <summary>See <see cref="HostKeyRequest"/>.</summary>
+    public static string HostKey(Guid session) => $"{Sessions}/{session}/host_key";
+
+    /// <summary>See <see cref="SessionEventRequest"/>.</summary>
+    public static string Events(Guid session) => $"{Sessions}/{session}/events";
+
+    /// <summary>See <see cref="EndSessionRequest"/>.</summary>
+    public static string End(Guid session) => $"{Sessions}/{session}/end";
+
+    /// <summary>One gzip'd run of asciicast v2 lines; idempotent by (session, recording, seq). The first chunk of a recording carries the header line. Query <c>last=true</c> ends the recording.</summary>
+    public static string RecordingChunk(Guid session, int recording, int seq) => $"{Sessions}/{session}/recordings/{recording}/chunks/{seq}";
+
+    /// <summary>Silo to silo: a duplex stream to a connector attached there.</summary>
+    public static string ConnectorStream(Guid connector) => $"/grid/v1/connectors/{connector}/stream";
+}
