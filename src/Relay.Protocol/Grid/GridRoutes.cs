@@ -6,6 +6,9 @@ namespace Relay.Protocol.Grid;
 /// </summary>
 public static class GridRoutes
 {
+    /// <summary>ALPN name, on the grid's port, of the raw duplex stream that carries grain calls between silos.</summary>
+    public const string GrainAlpn = "relay-grain/1";
+
     /// <summary>Enrolment; the only route open without a client certificate.</summary>
     public const string Enroll = "/grid/v1/enroll";
 
@@ -36,7 +39,7 @@ public static class GridRoutes
     /// <summary>See <see cref="EndSessionRequest"/>.</summary>
     public static string End(Guid session) => $"{Sessions}/{session}/end";
 
-    /// <summary>One gzip'd run of asciicast v2 lines; idempotent by (session, recording, seq). The first chunk of a recording carries the header line. Query <c>last=true</c> ends the recording.</summary>
+    /// <summary>One gzip'd run of asciicast v2 lines; idempotent by (session, recording, seq). The first chunk of a recording carries the header line. Query <c>last=true</c> ends the recording; <c>title=</c> (≤ 200 characters) with chunk 0 names it. At most 256 KiB compressed and 4 MiB inflated.</summary>
     public static string RecordingChunk(Guid session, int recording, int seq) => $"{Sessions}/{session}/recordings/{recording}/chunks/{seq}";
 
     /// <summary>Silo to silo: a duplex stream to a connector attached there.</summary>
