@@ -1,0 +1,73 @@
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Relay.Silo.Storage;
+
+/// <summary>
+/// The silo's database: an existing one, or a private one under the state folder; migrated when open.
+/// Safe for concurrent use. Caller disposes, after everything that uses <see cref="DataSource"/>.
+/// </summary>
+internal sealed class RelayDatabase : IAsyncDisposable
+{
+    private readonly EmbeddedPostgres? _embedded;
+
+    private RelayDatabase(NpgsqlDataSource dataSource, EmbeddedPostgres? embedded)
+    {
+        DataSource = dataSource;
+        _embedded = embedded;
+    }
+
+    /// <summary>Pool of connections to the migrated database.</summary>
+    public NpgsqlDataSource DataSource { get; }
+
+    /// <summary>True when this process runs the database itself.</summary>
+    public bool IsPrivate => _embedded is not null;
+
+    /// <summary>Opens, and on first use creates, the database.</summary>
+    /// <param name="connectionString">Npgsql connection string; null or empty: a private PostgreSQL in <paramref name="stateDirectory"/>/pg.</param>
+    /// <exception cref="StorageException">The database cannot be reached or used.</exception>
+    public static async Task<RelayDatabase> OpenAsync(string? connectionString, string stateDirectory, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken)
+    {
+        EmbeddedPostgres? embedded = null;
+        NpgsqlDataSource? source = null;
+        try
+        {
+            if (string.IsNullOrEmpty(connectionString))
+            {
+                embedded = await EmbeddedPostgres.StartAsync(Path.Combine(stateDirectory, "pg"), durable: true, loggers.CreateLogger<EmbeddedPostgres>(), time, cancellationToken);
+                await embedded.CreateDatabaseAsync("relay", template: null, cancellationToken);
+                connectionString = embedded.ConnectionString("relay");
+            }
+            source = CreateDataSource(connectionString);
+            await Migrations.ApplyAsync(source, loggers.CreateLogger("Relay.Silo.Storage.Migrations"), cancellationToken);
+            return new RelayDatabase(source, embedded);
+        }
+        catch (Exception exception)
+        {
+            if (source is not null)
+                await source.DisposeAsync();
+            if (embedded is not null)
+                await embedded.DisposeAsync();
+            if (exception is NpgsqlException)
+                throw new StorageException($"cannot use the database: {exception.Message}", exception);
+            if (exception is ArgumentException)
+                // The parser's message may quote the string, and with it the password.
+                throw new StorageException("RELAY_DATABASE is not a valid connection string; example: Host=db;Database=relay;Username=relay;Password=…");
+            throw;
+        }
+    }
+
+    /// <summary>A pool for a database that is already migrated; for tests and tools.</summary>
+    public static NpgsqlDataSource CreateDataSource(string connectionString)
+    {
+        DapperSetup.Apply();
+        return new NpgsqlDataSourceBuilder(connectionString).Build();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await DataSource.DisposeAsync();
+        if (_embedded is not null)
+            await _embedded.DisposeAsync();
+    }
+}
