@@ -1,0 +1,134 @@
+using System.Runtime.InteropServices;
+
+namespace Relay.Protocol.Crypto;
+
+// What: the part of OpenSSL 3's libcrypto that the shared framework does not offer.
+// References: the manual pages EVP_PKEY_new(3), EVP_DigestSign(3), EVP_PKEY_derive(3), EVP_EncryptInit(3), EVP_MAC(3).
+// Failure: unless a line says otherwise a call returns 1 for success and 0 or a negative number for failure, and
+// leaves an entry in the calling thread's error queue, which ClearErrors empties: the framework shares that queue.
+
+/// <summary>The imports, one line each, with what they return and who frees it. SafeHandle results are freed by the handle.</summary>
+internal static partial class LibCrypto
+{
+    private const string Library = "libcrypto.so.3";
+
+    /// <summary>NID_X25519 and NID_ED25519 of obj_mac.h: the numbers of the raw key types.</summary>
+    public const int X25519 = 1034, Ed25519 = 1087;
+
+    /// <summary>Makes a private key from its raw bytes, which are copied. Null (invalid handle) on failure.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_new_raw_private_key")]
+    public static partial KeyHandle NewRawPrivateKey(int type, nint engine, ReadOnlySpan<byte> key, nuint length);
+
+    /// <summary>Makes a public key from its raw bytes, which are copied. Null (invalid handle) on failure.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_new_raw_public_key")]
+    public static partial KeyHandle NewRawPublicKey(int type, nint engine, ReadOnlySpan<byte> key, nuint length);
+
+    /// <summary>Copies the raw public key out; <paramref name="length"/> is the room before and the size after.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_get_raw_public_key")]
+    public static partial int GetRawPublicKey(KeyHandle key, Span<byte> raw, ref nuint length);
+
+    /// <summary>Copies the raw private key out; <paramref name="length"/> is the room before and the size after.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_get_raw_private_key")]
+    public static partial int GetRawPrivateKey(KeyHandle key, Span<byte> raw, ref nuint length);
+
+    /// <summary>A context for one key agreement; takes its own reference of the key. Null on failure.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_CTX_new")]
+    public static partial KeyContextHandle NewKeyContext(KeyHandle key, nint engine);
+
+    /// <summary>Prepares the context for deriving.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_derive_init")]
+    public static partial int DeriveInit(KeyContextHandle context);
+
+    /// <summary>Sets the peer's public key; the context takes its own reference.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_derive_set_peer")]
+    public static partial int DeriveSetPeer(KeyContextHandle context, KeyHandle peer);
+
+    /// <summary>Writes the shared secret; fails for X25519 when it is all zero (RFC 7748 §6.1).</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_derive")]
+    public static partial int Derive(KeyContextHandle context, Span<byte> secret, ref nuint length);
+
+    /// <summary>A context for one signature. Null only when memory is out.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_MD_CTX_new")]
+    public static partial DigestContextHandle NewDigestContext();
+
+    /// <summary>Starts signing; digest and engine are null for Ed25519. The context takes its own reference of the key.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_DigestSignInit")]
+    public static partial int DigestSignInit(DigestContextHandle context, nint keyContext, nint digest, nint engine, KeyHandle key);
+
+    /// <summary>Signs in one shot; <paramref name="length"/> is the room before and the size after.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_DigestSign")]
+    public static partial int DigestSign(DigestContextHandle context, Span<byte> signature, ref nuint length, ReadOnlySpan<byte> data, nuint dataLength);
+
+    /// <summary>Starts verifying; digest and engine are null for Ed25519. The context takes its own reference of the key.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_DigestVerifyInit")]
+    public static partial int DigestVerifyInit(DigestContextHandle context, nint keyContext, nint digest, nint engine, KeyHandle key);
+
+    /// <summary>Returns 1 only for a good signature; 0 for a bad one, negative for an error: only 1 may count as good.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_DigestVerify")]
+    public static partial int DigestVerify(DigestContextHandle context, ReadOnlySpan<byte> signature, nuint length, ReadOnlySpan<byte> data, nuint dataLength);
+
+    /// <summary>A context for one direction of a cipher; freeing it wipes the key schedule. Null only when memory is out.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_CIPHER_CTX_new")]
+    public static partial CipherContextHandle NewCipherContext();
+
+    /// <summary>The named cipher of the default provider. Null when there is none.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_CIPHER_fetch", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial CipherHandle FetchCipher(nint libraryContext, string algorithm, nint properties);
+
+    /// <summary>Sets cipher, key and IV (all copied); encrypt is 1 or 0.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_CipherInit_ex")]
+    public static partial int CipherInit(CipherContextHandle context, CipherHandle cipher, nint engine, ReadOnlySpan<byte> key, ReadOnlySpan<byte> iv, int encrypt);
+
+    /// <summary>Sets a new IV and starts again under the key already set: cipher and key are null, encrypt is -1 for "as before".</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_CipherInit_ex")]
+    public static partial int CipherRestart(CipherContextHandle context, nint cipher, nint engine, nint key, ReadOnlySpan<byte> iv, int encrypt);
+
+    /// <summary>Encrypts or decrypts; in and out may be the same memory. <paramref name="written"/> bytes came out.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_CipherUpdate")]
+    public static partial int CipherUpdate(CipherContextHandle context, Span<byte> output, out int written, ReadOnlySpan<byte> input, int length);
+
+    /// <summary>The named MAC of the default provider. Null when there is none.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_fetch", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial MacHandle FetchMac(nint libraryContext, string algorithm, nint properties);
+
+    /// <summary>A context of the MAC, which it takes its own reference of; freeing it wipes the key. Null on failure.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_CTX_new")]
+    public static partial MacContextHandle NewMacContext(MacHandle mac);
+
+    /// <summary>Starts a new message under the key, which is copied.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_init")]
+    public static partial int MacInit(MacContextHandle context, ReadOnlySpan<byte> key, nuint keyLength, nint parameters);
+
+    /// <summary>Adds bytes of the message.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_update")]
+    public static partial int MacUpdate(MacContextHandle context, ReadOnlySpan<byte> data, nuint length);
+
+    /// <summary>Ends the message; <paramref name="written"/> bytes of tag came out.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_final")]
+    public static partial int MacFinal(MacContextHandle context, Span<byte> tag, out nuint written, nuint room);
+
+    /// <summary>Empties the calling thread's error queue; returns nothing.</summary>
+    [LibraryImport(Library, EntryPoint = "ERR_clear_error")]
+    public static partial void ClearErrors();
+
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_free")]
+    internal static partial void FreeKey(nint key);
+
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_CTX_free")]
+    internal static partial void FreeKeyContext(nint context);
+
+    [LibraryImport(Library, EntryPoint = "EVP_MD_CTX_free")]
+    internal static partial void FreeDigestContext(nint context);
+
+    [LibraryImport(Library, EntryPoint = "EVP_CIPHER_CTX_free")]
+    internal static partial void FreeCipherContext(nint context);
+
+    [LibraryImport(Library, EntryPoint = "EVP_CIPHER_free")]
+    internal static partial void FreeCipher(nint cipher);
+
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_CTX_free")]
+    internal static partial void FreeMacContext(nint context);
+
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_free")]
+    internal static partial void FreeMac(nint mac);
+}

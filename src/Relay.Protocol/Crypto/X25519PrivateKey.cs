@@ -1,0 +1,85 @@
+using System.Security.Cryptography;
+
+namespace Relay.Protocol.Crypto;
+
+// What: X25519 key agreement by libcrypto.
+// References: RFC 7748 §5, §6.1.
+// Parameters: scalar, u-coordinate and shared secret are 32 bytes each, little-endian; clamping is libcrypto's.
+// Failure: a shared secret of all zeros (a peer's point of small order) is refused, RFC 8731 §3.
+
+/// <summary>One side's secret of an X25519 agreement. Safe for concurrent use. Caller disposes, which wipes it.</summary>
+internal sealed class X25519PrivateKey : IDisposable
+{
+    /// <summary>Length of scalar, public value and shared secret, in bytes.</summary>
+    public const int Length = 32;
+
+    private readonly KeyHandle _key;
+    private readonly byte[] _publicKey = new byte[Length];
+
+    private X25519PrivateKey(KeyHandle key)
+    {
+        _key = key;
+        nuint length = Length;
+        LibCryptoResult.Check(LibCrypto.GetRawPublicKey(key, _publicKey, ref length), "reading the X25519 public key");
+    }
+
+    /// <summary>The public u-coordinate, 32 bytes, little-endian.</summary>
+    public ReadOnlyMemory<byte> PublicKey => _publicKey;
+
+    /// <summary>A new secret from the system's random number generator.</summary>
+    public static X25519PrivateKey Generate()
+    {
+        Span<byte> scalar = stackalloc byte[Length];
+        RandomNumberGenerator.Fill(scalar);
+        try
+        {
+            return FromScalar(scalar);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(scalar);
+        }
+    }
+
+    /// <summary>The secret with this scalar of 32 bytes, which is copied; the caller wipes its own.</summary>
+    /// <exception cref="ArgumentException">The scalar is not 32 bytes.</exception>
+    public static X25519PrivateKey FromScalar(ReadOnlySpan<byte> scalar)
+    {
+        if (scalar.Length != Length) throw new ArgumentException("An X25519 scalar is 32 bytes.", nameof(scalar));
+        KeyHandle key = LibCrypto.NewRawPrivateKey(LibCrypto.X25519, 0, scalar, Length);
+        return new X25519PrivateKey(LibCryptoResult.Checked(key, "importing an X25519 key"));
+    }
+
+    /// <summary>
+    /// Writes the 32 bytes shared with the owner of <paramref name="peer"/> into <paramref name="secret"/>. False, with
+    /// the secret zeroed, when the peer's value is not 32 bytes or leads to the all-zero secret.
+    /// </summary>
+    /// <exception cref="ArgumentException">There is room for fewer than 32 bytes.</exception>
+    public bool TryDerive(ReadOnlySpan<byte> peer, Span<byte> secret)
+    {
+        if (secret.Length < Length) throw new ArgumentException("An X25519 secret is 32 bytes.", nameof(secret));
+        secret = secret[..Length];
+        secret.Clear();
+        if (peer.Length != Length) return false;
+
+        using KeyHandle peerKey = LibCrypto.NewRawPublicKey(LibCrypto.X25519, 0, peer, Length);
+        using KeyContextHandle context = LibCrypto.NewKeyContext(_key, 0);
+        nuint length = Length;
+        if (!peerKey.IsInvalid && !context.IsInvalid
+            && LibCrypto.DeriveInit(context) == 1
+            && LibCrypto.DeriveSetPeer(context, peerKey) == 1
+            && LibCrypto.Derive(context, secret, ref length) == 1
+            && length == Length
+            && !CryptographicOperations.FixedTimeEquals(secret, stackalloc byte[Length]))
+        {
+            return true;
+        }
+
+        LibCrypto.ClearErrors();
+        secret.Clear();
+        return false;
+    }
+
+    /// <summary>Wipes and frees the secret.</summary>
+    public void Dispose() => _key.Dispose();
+}
