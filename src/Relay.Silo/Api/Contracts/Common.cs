@@ -1,0 +1,73 @@
+namespace Relay.Api;
+
+// The REST API's bodies. Linked into the CLI as source, so nothing here may need more than the base library.
+// In requests every field is optional to the serializer (validation names all missing ones at once);
+// in an update a field that is absent or null stays as it is.
+
+/// <summary>Every refusal has this body.</summary>
+public sealed record ApiError
+{
+    /// <summary>One or more sentences for people.</summary>
+    public required string ErrorMessage { get; init; }
+
+    /// <summary>The HTTP status code.</summary>
+    public required int StatusCode { get; init; }
+
+    /// <summary>Stable name for programs, e.g. "name_taken"; see ErrorCodes.</summary>
+    public required string Code { get; init; }
+
+    /// <summary>Also in the audit trail and the server's log.</summary>
+    public required string RequestId { get; init; }
+
+    /// <summary>One entry per wrong field; empty when no field is to blame.</summary>
+    public IReadOnlyList<ApiErrorDetail> Details { get; init; } = [];
+}
+
+/// <summary>What is wrong with one field; <paramref name="Field"/> is a path such as "upstream_configuration.ssh_service_configuration.port".</summary>
+public sealed record ApiErrorDetail(string Field, string Message);
+
+/// <summary>Every list has this shape.</summary>
+public sealed record Page<T>
+{
+    public required IReadOnlyList<T> List { get; init; }
+
+    public required Pagination Pagination { get; init; }
+}
+
+/// <summary>Where a <see cref="Page{T}"/> stands. Ask with <c>page</c> and <c>page_size</c> (1–500, default 100), or with <c>cursor</c> where there is a <see cref="NextCursor"/>.</summary>
+public sealed record Pagination
+{
+    public required int CurrentPage { get; init; }
+
+    /// <summary>Null: this is the last page.</summary>
+    public int? NextPage { get; init; }
+
+    public required long TotalRecords { get; init; }
+
+    public required int TotalPages { get; init; }
+
+    public required int RecordsPerPage { get; init; }
+
+    /// <summary>Sessions and audit events only: continues after the last entry, also while new ones arrive. Null: nothing follows.</summary>
+    public string? NextCursor { get; init; }
+}
+
+/// <summary>Stands for a secret in answers: whether there is one, never what it is.</summary>
+public sealed record SecretState(bool Set);
+
+/// <summary>Reference to something that has an id and a name.</summary>
+public sealed record NamedRef(Guid Id, string Name);
+
+/// <summary>Adds to or removes from a list: attachments of policies and sockets.</summary>
+public sealed record AttachmentChanges
+{
+    public IReadOnlyList<AttachmentChange>? Actions { get; init; }
+}
+
+/// <summary>One change; <see cref="Action"/> is "add" or "remove", <see cref="Id"/> an id or a name.</summary>
+public sealed record AttachmentChange
+{
+    public string? Action { get; init; }
+
+    public string? Id { get; init; }
+}

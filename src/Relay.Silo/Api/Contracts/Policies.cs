@@ -1,0 +1,110 @@
+using System.Text.Json;
+
+namespace Relay.Api;
+
+public sealed record PolicyResource
+{
+    public required Guid Id { get; init; }
+
+    public required string Name { get; init; }
+
+    public required string Description { get; init; }
+
+    /// <summary>Schema of <see cref="PolicyData"/>: "v1" or "v2".</summary>
+    public required string Version { get; init; }
+
+    public required bool OrgWide { get; init; }
+
+    public required JsonElement PolicyData { get; init; }
+
+    /// <summary>AND inside a map, OR between the maps.</summary>
+    public required IReadOnlyList<IReadOnlyDictionary<string, string>> TagRules { get; init; }
+
+    public required IReadOnlyList<NamedRef> Sockets { get; init; }
+
+    /// <summary>Also the ETag: send it back as If-Match.</summary>
+    public required long Revision { get; init; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+
+    public required DateTimeOffset UpdatedAt { get; init; }
+}
+
+/// <summary>Creates or updates a policy.</summary>
+public sealed record PolicyWrite
+{
+    /// <summary>1–63 lowercase letters, digits, hyphens; unique.</summary>
+    public string? Name { get; init; }
+
+    public string? Description { get; init; }
+
+    /// <summary>Absent in a create: false.</summary>
+    public bool? OrgWide { get; init; }
+
+    /// <summary>The policy document, schema v2 or v1.</summary>
+    public JsonElement? PolicyData { get; init; }
+
+    public IReadOnlyList<IReadOnlyDictionary<string, string>>? TagRules { get; init; }
+
+    /// <summary>Socket ids or names to attach; in an update they replace the attachments.</summary>
+    public IReadOnlyList<string>? SocketIds { get; init; }
+}
+
+/// <summary>Asks what a policy would say: <c>POST /api/v1/policies/{id}/test</c>.</summary>
+public sealed record PolicyTestRequest
+{
+    /// <summary>E-mail address; need not be a user. A user's groups count.</summary>
+    public string? Email { get; init; }
+
+    /// <summary>Client address; absent: 127.0.0.1.</summary>
+    public string? Ip { get; init; }
+
+    /// <summary>ISO country code the address is taken to be in; absent: unknown.</summary>
+    public string? Country { get; init; }
+
+    /// <summary>Absent: now.</summary>
+    public DateTimeOffset? Time { get; init; }
+
+    /// <summary>Socket id or name; absent: a socket with no tags that defines no username.</summary>
+    public string? Socket { get; init; }
+
+    /// <summary>User on the target; absent: what the socket defines.</summary>
+    public string? Username { get; init; }
+
+    /// <summary>For the exec action; absent: "true".</summary>
+    public string? Command { get; init; }
+
+    /// <summary>"host:port" for the tcp_forwarding action; absent: "localhost:80".</summary>
+    public string? Destination { get; init; }
+}
+
+public sealed record PolicyTestResponse
+{
+    /// <summary>True when at least one action is allowed.</summary>
+    public required bool Passed { get; init; }
+
+    /// <summary>Of connect, shell, exec, sftp, tcp_forwarding, agent_forwarding.</summary>
+    public required IReadOnlyList<string> AllowedActions { get; init; }
+
+    public required IReadOnlyList<PolicyTestAction> Actions { get; init; }
+}
+
+public sealed record PolicyTestAction
+{
+    public required string Action { get; init; }
+
+    public required bool Allowed { get; init; }
+
+    public required IReadOnlyList<PolicyTestReason> Reasons { get; init; }
+}
+
+/// <summary>One clause and the fact it looked at.</summary>
+public sealed record PolicyTestReason
+{
+    /// <summary>Path in the document, e.g. "$.condition.who".</summary>
+    public required string Clause { get; init; }
+
+    public required bool Met { get; init; }
+
+    public required string Message { get; init; }
+}

@@ -1,0 +1,158 @@
+namespace Relay.Api;
+
+public sealed record SocketResource
+{
+    public required Guid SocketId { get; init; }
+
+    public required string Name { get; init; }
+
+    public required string DisplayName { get; init; }
+
+    public required string Description { get; init; }
+
+    /// <summary>"ssh".</summary>
+    public required string SocketType { get; init; }
+
+    /// <summary>Name for clients, e.g. "db-host.relay".</summary>
+    public required string Dnsname { get; init; }
+
+    public required IReadOnlyDictionary<string, string> Tags { get; init; }
+
+    public required bool RecordingEnabled { get; init; }
+
+    public required UpstreamConfiguration UpstreamConfiguration { get; init; }
+
+    public required IReadOnlyList<SocketConnector> Connectors { get; init; }
+
+    /// <summary>Attached ones; organization-wide policies and tag rules may admit more.</summary>
+    public required IReadOnlyList<NamedRef> Policies { get; init; }
+
+    /// <summary>True when a connector that serves the socket is online.</summary>
+    public required bool Alive { get; init; }
+
+    /// <summary>Why it is not alive, or what is worth knowing, e.g. that no policy admits anyone; empty: nothing.</summary>
+    public required string StatusReason { get; init; }
+
+    public DateTimeOffset? LastSeen { get; init; }
+
+    /// <summary>Accepted host keys of the target (OpenSSH lines); empty: the first administrator who connects pins one.</summary>
+    public required IReadOnlyList<string> HostKeys { get; init; }
+
+    /// <summary>Also the ETag: send it back as If-Match.</summary>
+    public required long Version { get; init; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+}
+
+public sealed record SocketConnector(Guid Id, string Name, bool IsConnected);
+
+/// <summary>What is behind the socket; exactly the sub-object that <see cref="ServiceType"/> names.</summary>
+public sealed record UpstreamConfiguration
+{
+    public required string ServiceType { get; init; }
+
+    public SshServiceConfiguration? SshServiceConfiguration { get; init; }
+}
+
+public sealed record SshServiceConfiguration
+{
+    /// <summary>"standard" or "connector_built_in_ssh_service".</summary>
+    public required string SshServiceType { get; init; }
+
+    /// <summary>As the connector resolves it; null for the built-in service, like <see cref="Port"/> and <see cref="SshAuthenticationType"/>.</summary>
+    public string? Hostname { get; init; }
+
+    public int? Port { get; init; }
+
+    /// <summary>"relay_certificate", "username_and_password" or "private_key".</summary>
+    public string? SshAuthenticationType { get; init; }
+
+    /// <summary>"defined", "prompt_client" or "use_connector_user" (built-in service only).</summary>
+    public required string UsernameProvider { get; init; }
+
+    /// <summary>Empty unless <see cref="UsernameProvider"/> is "defined".</summary>
+    public required string Username { get; init; }
+
+    public required SecretState Password { get; init; }
+
+    public required SecretState PrivateKey { get; init; }
+}
+
+public sealed record SocketCreate
+{
+    /// <summary>1–63 letters, digits, hyphens; unique, whatever the case.</summary>
+    public string? Name { get; init; }
+
+    public string? DisplayName { get; init; }
+
+    public string? Description { get; init; }
+
+    /// <summary>"ssh"; other types are refused in this release.</summary>
+    public string? SocketType { get; init; }
+
+    public IReadOnlyDictionary<string, string>? Tags { get; init; }
+
+    /// <summary>Connector ids or names.</summary>
+    public IReadOnlyList<string>? ConnectorIds { get; init; }
+
+    /// <summary>Absent: true.</summary>
+    public bool? RecordingEnabled { get; init; }
+
+    public UpstreamConfigurationWrite? UpstreamConfiguration { get; init; }
+
+    /// <summary>OpenSSH lines, or "@cert-authority …" lines.</summary>
+    public IReadOnlyList<string>? HostKeys { get; init; }
+}
+
+public sealed record SocketUpdate
+{
+    public string? Name { get; init; }
+
+    public string? DisplayName { get; init; }
+
+    public string? Description { get; init; }
+
+    public IReadOnlyDictionary<string, string>? Tags { get; init; }
+
+    public IReadOnlyList<string>? ConnectorIds { get; init; }
+
+    public bool? RecordingEnabled { get; init; }
+
+    /// <summary>Replaces the whole configuration. A stored secret is kept when host, port and username stay; otherwise it has to be sent again, so that nobody can redirect it to a host of theirs.</summary>
+    public UpstreamConfigurationWrite? UpstreamConfiguration { get; init; }
+
+    /// <summary>Empty list: forget the pinned keys.</summary>
+    public IReadOnlyList<string>? HostKeys { get; init; }
+}
+
+public sealed record UpstreamConfigurationWrite
+{
+    public string? ServiceType { get; init; }
+
+    public SshServiceConfigurationWrite? SshServiceConfiguration { get; init; }
+}
+
+public sealed record SshServiceConfigurationWrite
+{
+    /// <summary>"standard" or "connector_built_in_ssh_service"; other kinds are refused in this release.</summary>
+    public string? SshServiceType { get; init; }
+
+    public string? Hostname { get; init; }
+
+    /// <summary>Absent: 22.</summary>
+    public int? Port { get; init; }
+
+    /// <summary>Absent: "relay_certificate".</summary>
+    public string? SshAuthenticationType { get; init; }
+
+    /// <summary>Absent: "defined" when there is a username, else "prompt_client" (built-in service: "use_connector_user").</summary>
+    public string? UsernameProvider { get; init; }
+
+    public string? Username { get; init; }
+
+    /// <summary>Write-only.</summary>
+    public string? Password { get; init; }
+
+    /// <summary>Write-only; PEM, not encrypted.</summary>
+    public string? PrivateKey { get; init; }
+}
