@@ -6,10 +6,15 @@ public sealed class CompiledPolicies
     /// <summary>How many policies a denial explains clause by clause.</summary>
     public const int MaxExplainedPolicies = 8;
 
-    private CompiledPolicies(Guid organizationId, long version)
+    private readonly CompiledPolicy[] _policies;
+    private readonly PolicyIndex _index;
+
+    private CompiledPolicies(Guid organizationId, long version, CompiledPolicy[] policies)
     {
         OrganizationId = organizationId;
         Version = version;
+        _policies = policies;
+        _index = new PolicyIndex(policies);
     }
 
     /// <summary>The organization.</summary>
@@ -18,12 +23,88 @@ public sealed class CompiledPolicies
     /// <summary>The organization's version these policies are of.</summary>
     public long Version { get; }
 
+    /// <summary>Number of policies.</summary>
+    public int Count => _policies.Length;
+
     /// <summary>Compiles. Two entries with one id are two policies: the union is the same.</summary>
     /// <param name="organizationId">Copied into every grant.</param>
     /// <param name="version">Copied into every decision.</param>
     /// <param name="policies">In any order. Empty: everything is denied.</param>
-    public static CompiledPolicies Compile(Guid organizationId, long version, IEnumerable<PolicyEntry> policies) => new(organizationId, version);
+    public static CompiledPolicies Compile(Guid organizationId, long version, IEnumerable<PolicyEntry> policies)
+    {
+        CompiledPolicy[] compiled = [.. policies.Select(entry => new CompiledPolicy(entry))];
+        Array.Sort(compiled, static (x, y) =>
+        {
+            var byName = string.CompareOrdinal(x.Entry.Name, y.Entry.Name);
+            return byName != 0 ? byName : x.Entry.Id.CompareTo(y.Entry.Id);
+        });
+        return new CompiledPolicies(organizationId, version, compiled);
+    }
 
-    /// <summary>Decides: allowed when one policy, taken as a whole, allows it. Never throws for any request.</summary>
-    public Decision Evaluate(AccessRequest request) => new(new DecisionFacts { Request = request, Code = ReasonCode.NoPolicyForSocket, PolicyVersion = Version });
+    /// <summary>Decides: allowed when one policy, taken as a whole, allows it. Never throws, whatever the request's values are.</summary>
+    public Decision Evaluate(AccessRequest request)
+    {
+        var query = Query.From(request);
+        if (query.Refusal != ReasonCode.Allowed)
+            return new Decision(new DecisionFacts { Request = request, Code = query.Refusal, PolicyVersion = Version });
+
+        var tally = new Tally();
+        var candidates = default(CandidateList);
+        _index.Candidates(query, ref candidates);
+        for (var run = 0; run < candidates.RunCount; run++)
+        {
+            foreach (var index in candidates.Run(run))
+            {
+                var policy = _policies[index];
+                if (policy.AppliesTo(request.Socket) && policy.Allows(query))
+                    tally.Add(index, policy, query);
+            }
+        }
+
+        return tally.Any ? Grant(query, tally) : Deny(query);
+    }
+
+    /// <summary>The policies that apply to a socket, by name.</summary>
+    internal IEnumerable<CompiledPolicy> ApplyingTo(SocketFacts socket) => _index.ApplyingTo(socket, _policies).Select(index => _policies[index]);
+
+    private Decision Grant(in Query query, in Tally tally) => new(new DecisionFacts
+    {
+        Request = query.Request,
+        Code = ReasonCode.Allowed,
+        PolicyVersion = Version,
+        PolicyId = _policies[tally.First].Entry.Id,
+        PolicyName = _policies[tally.First].Entry.Name,
+        MaxSessionDuration = tally.MaxSessionDuration,
+        RecordInput = tally.RecordInput,
+        Grant = new AccessGrant(OrganizationId, query.Request, Version, tally.EndsAt),
+    });
+
+    private Decision Deny(in Query query)
+    {
+        var applying = _index.ApplyingTo(query.Request.Socket, _policies);
+        var misses = new List<NearMiss>(applying.Length);
+        foreach (var index in applying)
+            misses.Add(NearMiss.Of(index, _policies[index], query));
+        misses.Sort();
+
+        var reasons = new List<PolicyReason>();
+        foreach (var miss in misses.Take(MaxExplainedPolicies))
+        {
+            var policy = _policies[miss.Index];
+            foreach (var clause in CompiledPolicy.Clauses)
+            {
+                if (policy.Judge(clause, query) is var code and not ReasonCode.Allowed)
+                    reasons.Add(ClauseText.Describe(policy, clause, code, query));
+            }
+        }
+
+        return new Decision(new DecisionFacts
+        {
+            Request = query.Request,
+            Code = applying.Length == 0 ? ReasonCode.NoPolicyForSocket : ReasonCode.NoPolicyAllows,
+            PolicyVersion = Version,
+            Reasons = reasons,
+            PoliciesConsidered = applying.Length,
+        });
+    }
 }

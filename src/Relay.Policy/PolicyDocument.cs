@@ -6,10 +6,12 @@ namespace Relay.Policy;
 /// <summary>A policy document that parsed and is valid. Immutable; safe for concurrent use.</summary>
 public sealed class PolicyDocument
 {
-    private PolicyDocument(PolicySchemaVersion version) => Version = version;
+    private PolicyDocument(PolicyModel model) => Model = model;
 
     /// <summary>Schema the text was written in.</summary>
-    public PolicySchemaVersion Version { get; }
+    public PolicySchemaVersion Version => Model.Version;
+
+    internal PolicyModel Model { get; }
 
     /// <summary>
     /// Parses and validates a document of either schema (README.md). Never throws on any input.
@@ -20,12 +22,20 @@ public sealed class PolicyDocument
     /// <param name="errors">Empty exactly when true is returned.</param>
     public static bool TryParse(ReadOnlyMemory<byte> json, [NotNullWhen(true)] out PolicyDocument? document, out IReadOnlyList<PolicyError> errors)
     {
-        document = null;
-        errors = [new PolicyError("$", $"{json.Length} bytes not read.")];
-        return false;
+        var model = DocumentParser.Parse(json, out errors);
+        document = model is null ? null : new PolicyDocument(model);
+        return model is not null;
     }
 
     /// <inheritdoc cref="TryParse(ReadOnlyMemory{byte}, out PolicyDocument?, out IReadOnlyList{PolicyError})"/>
-    public static bool TryParse(string json, [NotNullWhen(true)] out PolicyDocument? document, out IReadOnlyList<PolicyError> errors) =>
-        TryParse(Encoding.UTF8.GetBytes(json), out document, out errors);
+    public static bool TryParse(string json, [NotNullWhen(true)] out PolicyDocument? document, out IReadOnlyList<PolicyError> errors)
+    {
+        if (json.Length <= PolicyLimits.MaxDocumentBytes)
+            return TryParse(Encoding.UTF8.GetBytes(json), out document, out errors);
+
+        // Never encoded: it is too long in any encoding.
+        document = null;
+        errors = [new PolicyError("$", $"The document has {json.Length} characters; at most {PolicyLimits.MaxDocumentBytes} bytes are allowed.")];
+        return false;
+    }
 }

@@ -48,11 +48,11 @@ public readonly struct Decision
 
     /// <summary>
     /// Lines for the person who asked, separated by '\n', no trailing newline, at most 12: what was refused, clause and own fact per policy,
-    /// the smallest change that would allow it, the decision id. Plain printable ASCII but for names; control characters are replaced.
+    /// the smallest change that would allow it, the decision id. Names of policies, sockets and users are shown in quotes, bounded, with control and invisible characters replaced.
     /// SECURITY: never holds the contents of a clause, so no other user's address or list leaks (L20).
     /// </summary>
-    public string Explain() => DecisionText.ForRequester(this, _facts);
+    public string Explain() => DecisionText.ForRequester(_facts);
 
     /// <summary>As <see cref="Explain"/>, for administrators: each clause with everything it asks for.</summary>
-    public string ExplainInFull() => DecisionText.ForAdministrator(this, _facts);
+    public string ExplainInFull() => DecisionText.ForAdministrator(_facts);
 }

@@ -24,13 +24,13 @@ public enum ReasonCode
     /// <summary>Policies apply to the socket, none allows the request.</summary>
     NoPolicyAllows,
 
-    /// <summary>The policy does not permit the action: its key is missing, or its list is empty.</summary>
+    /// <summary>The policy does not permit the action: its key is missing, or (sockets that are not SSH) its list is empty.</summary>
     PermissionMissing,
 
-    /// <summary>No pattern of <c>exec.commands</c> matches.</summary>
+    /// <summary>No pattern of <c>exec.commands</c> matches; an empty list has none.</summary>
     CommandNotAllowed,
 
-    /// <summary>No entry of <c>tcp_forwarding.allowed_connections</c> matches.</summary>
+    /// <summary>No entry of <c>tcp_forwarding.allowed_connections</c> matches; an empty list has none.</summary>
     DestinationNotAllowed,
 
     /// <summary>The upstream user name is not in <c>allowed_usernames</c>, or none was given.</summary>
