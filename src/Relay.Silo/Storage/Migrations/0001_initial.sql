@@ -31,8 +31,6 @@ CREATE TABLE app_user (
   display_name     text NOT NULL DEFAULT '',
   role             text NOT NULL CHECK (role IN ('admin', 'member', 'read_only', 'client')),
   password_hash    text,                   -- null: no local password
-  failed_logins    int NOT NULL DEFAULT 0,
-  locked_until     timestamptz,
   created_at       timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX app_user_email ON app_user (organization_id, lower(email));
@@ -71,6 +69,16 @@ CREATE TABLE login_session (
   client_ip        text NOT NULL DEFAULT ''
 );
 
+-- Failed logins per account name and per client address. An account has a row whether or not it exists,
+-- so that being locked tells nobody that it does.
+CREATE TABLE login_throttle (
+  key              bytea PRIMARY KEY,      -- SHA-256 of "account:…" or "address:…"
+  attempts         int NOT NULL,           -- since the last success or quiet quarter of an hour
+  last_at          timestamptz NOT NULL DEFAULT now(),
+  blocked_until    timestamptz,
+  refused          boolean NOT NULL DEFAULT false -- what the latest attempt was told
+);
+
 CREATE TABLE connector (
   connector_id     uuid PRIMARY KEY,
   organization_id  uuid NOT NULL REFERENCES organization ON DELETE CASCADE,
@@ -100,6 +108,15 @@ CREATE TABLE gateway_token (
   created_at       timestamptz NOT NULL DEFAULT now(),
   expires_at       timestamptz,
   revoked_at       timestamptz
+);
+
+-- Where users reach the gateways; each silo that a gateway talks to keeps its row fresh.
+CREATE TABLE gateway (
+  name             text PRIMARY KEY,
+  ssh_address      text NOT NULL,          -- "host:port" that users dial
+  version          text NOT NULL DEFAULT '',
+  silo             text NOT NULL DEFAULT '', -- the silo it last spoke to
+  last_seen_at     timestamptz NOT NULL DEFAULT now()
 );
 
 -- At most one active connection per connector: one row, one conditional upsert, the database's clock.
@@ -144,6 +161,7 @@ CREATE TABLE policy (
   name             text NOT NULL,
   description      text NOT NULL DEFAULT '',
   org_wide         boolean NOT NULL DEFAULT false,
+  schema_version   text NOT NULL DEFAULT 'v2' CHECK (schema_version IN ('v1', 'v2')),
   policy_data      jsonb NOT NULL,
   tag_rules        jsonb NOT NULL DEFAULT '[]',
   version          bigint NOT NULL DEFAULT 1,
@@ -192,7 +210,7 @@ CREATE TABLE session (
   bytes_down       bigint NOT NULL DEFAULT 0,
   recording_state  text NOT NULL DEFAULT 'disabled' CHECK (recording_state IN ('disabled', 'recording', 'ready', 'failed'))
 );
-CREATE INDEX session_by_time ON session (organization_id, start_time DESC);
+CREATE INDEX session_by_time ON session (organization_id, start_time DESC, session_id DESC);
 CREATE INDEX session_live ON session (organization_id) WHERE end_time IS NULL;
 
 CREATE TABLE session_event (
@@ -238,7 +256,7 @@ CREATE TABLE audit_event (
   request_id       text NOT NULL DEFAULT '',
   detail           jsonb NOT NULL DEFAULT '{}'
 );
-CREATE INDEX audit_event_by_time ON audit_event (organization_id, performed_at DESC);
+CREATE INDEX audit_event_by_time ON audit_event (organization_id, event_id DESC);
 
 -- The membership of the built-in grain host.
 CREATE TABLE silo_member (

@@ -1,0 +1,75 @@
+using System.Security.Cryptography;
+using System.Text;
+using Dapper;
+using Npgsql;
+
+namespace Relay.Silo.Identity;
+
+/// <summary>
+/// Slows down guessing, per account and per client address, across all silos. Safe for concurrent use.
+/// An attempt is counted before it is tried, so that parallel ones cannot slip past; a success takes it back.
+/// </summary>
+internal sealed class LoginThrottle(NpgsqlDataSource database)
+{
+    /// <summary>Failures of one account before it must wait.</summary>
+    public const int AccountAttempts = 5;
+
+    /// <summary>Failures from one address, whatever the accounts: an office behind one address has many people.</summary>
+    public const int AddressAttempts = 30;
+
+    // The wait doubles from 30 s up to a quarter of an hour; a quiet quarter of an hour forgives everything.
+    private const string Attempt = """
+        INSERT INTO login_throttle AS t (key, attempts) VALUES (@key, 1)
+        ON CONFLICT (key) DO UPDATE SET
+          refused = coalesce(t.blocked_until > now(), false),
+          attempts = CASE WHEN t.blocked_until > now() THEN t.attempts
+                          WHEN t.last_at < now() - interval '15 minutes' THEN 1
+                          ELSE t.attempts + 1 END,
+          blocked_until = CASE WHEN t.blocked_until > now() THEN t.blocked_until
+                               WHEN t.last_at < now() - interval '15 minutes' THEN NULL
+                               WHEN t.attempts + 1 >= @limit THEN now() + least(30 * 2 ^ least(t.attempts + 1 - @limit, 10), 900) * interval '1 second'
+                               ELSE NULL END,
+          last_at = CASE WHEN t.blocked_until > now() THEN t.last_at ELSE now() END
+        RETURNING CASE WHEN refused THEN ceil(extract(epoch FROM blocked_until - now()))::int END
+        """;
+
+    /// <summary>Counts an attempt. Null: try it; otherwise the seconds to wait.</summary>
+    public async Task<int?> EnterAsync(string account, string address, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        var byAddress = await AttemptAsync(connection, AddressKey(address), AddressAttempts, cancellationToken);
+        if (byAddress is not null)
+            return byAddress;
+        return await AttemptAsync(connection, AccountKey(account), AccountAttempts, cancellationToken);
+    }
+
+    /// <summary>The attempt that <see cref="EnterAsync"/> counted was no guess.</summary>
+    public async Task SucceededAsync(string account, string address, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await connection.ExecuteAsync(new CommandDefinition("""
+            DELETE FROM login_throttle WHERE key = @account OR last_at < now() - interval '1 day';
+            UPDATE login_throttle SET attempts = greatest(attempts - 1, 0) WHERE key = @address;
+            """, new { account = AccountKey(account), address = AddressKey(address) }, cancellationToken: cancellationToken));
+    }
+
+    /// <summary>Until when each account waits; accounts that may try are not in it.</summary>
+    public static async Task<IReadOnlyDictionary<string, DateTimeOffset>> BlockedAsync(NpgsqlConnection connection, IReadOnlyCollection<string> accounts, CancellationToken cancellationToken)
+    {
+        var keys = accounts.ToDictionary(a => Convert.ToHexString(AccountKey(a)), a => a);
+        var rows = await connection.QueryAsync<(byte[] Key, DateTimeOffset Until)>(new CommandDefinition(
+            "SELECT key, blocked_until FROM login_throttle WHERE key = ANY(@keys) AND blocked_until > now()",
+            new { keys = accounts.Select(AccountKey).ToArray() }, cancellationToken: cancellationToken));
+        return rows.ToDictionary(r => keys[Convert.ToHexString(r.Key)], r => r.Until);
+    }
+
+    /// <summary>The account's name in the throttle: organization and address, whatever the case.</summary>
+    public static string Account(string organization, string email) => $"{organization.ToLowerInvariant()}/{email.ToLowerInvariant()}";
+
+    private static Task<int?> AttemptAsync(NpgsqlConnection connection, byte[] key, int limit, CancellationToken cancellationToken) =>
+        connection.ExecuteScalarAsync<int?>(new CommandDefinition(Attempt, new { key, limit }, cancellationToken: cancellationToken));
+
+    private static byte[] AccountKey(string account) => SHA256.HashData(Encoding.UTF8.GetBytes($"account:{account}"));
+
+    private static byte[] AddressKey(string address) => SHA256.HashData(Encoding.UTF8.GetBytes($"address:{address}"));
+}

@@ -1,0 +1,57 @@
+using Dapper;
+using Npgsql;
+
+namespace Relay.Silo.Storage;
+
+/// <summary>Addresses of what is up: silos by their membership rows, gateways by their own. Safe for concurrent use.</summary>
+internal sealed class SiloDirectory(NpgsqlDataSource database)
+{
+    /// <summary>"host:port" where connectors dial the active silos, oldest first.</summary>
+    public Task<IReadOnlyList<string>> ConnectorAddressesAsync(CancellationToken cancellationToken) =>
+        AddressesAsync("SELECT connector_address FROM silo_member WHERE status = 'active' AND connector_address <> '' AND alive_at > now() - interval '1 minute' ORDER BY generation", cancellationToken);
+
+    /// <summary>"host:port" grid addresses of the active silos, oldest first.</summary>
+    public Task<IReadOnlyList<string>> GridAddressesAsync(CancellationToken cancellationToken) =>
+        AddressesAsync("SELECT address FROM silo_member WHERE status = 'active' AND alive_at > now() - interval '1 minute' ORDER BY generation", cancellationToken);
+
+    /// <summary>A gateway spoke to this silo. Call at its introduction and then every few seconds.</summary>
+    /// <param name="silo">This silo's advertised grid address.</param>
+    public async Task GatewaySeenAsync(string name, string sshAddress, string version, string silo, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await connection.ExecuteAsync(new CommandDefinition("""
+            INSERT INTO gateway (name, ssh_address, version, silo) VALUES (@name, @sshAddress, @version, @silo)
+            ON CONFLICT (name) DO UPDATE SET ssh_address = excluded.ssh_address, version = excluded.version, silo = excluded.silo, last_seen_at = now()
+            """, new { name, sshAddress, version, silo }, cancellationToken: cancellationToken));
+    }
+
+    /// <summary>Gateways heard of within the last minute, latest first.</summary>
+    public async Task<IReadOnlyList<GatewayRow>> GatewaysAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        var rows = await connection.QueryAsync<GatewayRow>(new CommandDefinition(
+            "SELECT name, ssh_address, version, silo, last_seen_at FROM gateway WHERE last_seen_at > now() - interval '1 minute' ORDER BY last_seen_at DESC, name",
+            cancellationToken: cancellationToken));
+        return rows.AsList();
+    }
+
+    private async Task<IReadOnlyList<string>> AddressesAsync(string sql, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        return (await connection.QueryAsync<string>(new CommandDefinition(sql, cancellationToken: cancellationToken))).Distinct().ToArray();
+    }
+}
+
+/// <summary>A gateway as it last introduced itself.</summary>
+internal sealed record GatewayRow
+{
+    public string Name { get; init; } = "";
+
+    public string SshAddress { get; init; } = "";
+
+    public string Version { get; init; } = "";
+
+    public string Silo { get; init; } = "";
+
+    public DateTimeOffset LastSeenAt { get; init; }
+}
