@@ -15,6 +15,9 @@ internal static partial class LibCrypto
     /// <summary>NID_X25519 and NID_ED25519 of obj_mac.h: the numbers of the raw key types.</summary>
     public const int X25519 = 1034, Ed25519 = 1087;
 
+    /// <summary>EVP_CTRL_AEAD_GET_TAG and EVP_CTRL_AEAD_SET_TAG of evp.h.</summary>
+    public const int AeadGetTag = 0x10, AeadSetTag = 0x11;
+
     /// <summary>Makes a private key from its raw bytes, which are copied. Null (invalid handle) on failure.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_PKEY_new_raw_private_key")]
     public static partial KeyHandle NewRawPrivateKey(int type, nint engine, ReadOnlySpan<byte> key, nuint length);
@@ -86,6 +89,18 @@ internal static partial class LibCrypto
     /// <summary>Encrypts or decrypts; in and out may be the same memory. <paramref name="written"/> bytes came out.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_CipherUpdate")]
     public static partial int CipherUpdate(CipherContextHandle context, Span<byte> output, out int written, ReadOnlySpan<byte> input, int length);
+
+    /// <summary>Adds bytes that are authenticated but not encrypted: the output is null, and <paramref name="written"/> is their number.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_CipherUpdate")]
+    public static partial int CipherAssociatedData(CipherContextHandle context, nint output, out int written, ReadOnlySpan<byte> input, int length);
+
+    /// <summary>Ends an AEAD message; nothing comes out. When decrypting, 1 is the only proof that the tag was right: it is compared in constant time.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_CipherFinal_ex")]
+    public static partial int CipherFinal(CipherContextHandle context, Span<byte> output, out int written);
+
+    /// <summary>Copies the tag out after encrypting (<see cref="AeadGetTag"/>) or in before the end of decrypting (<see cref="AeadSetTag"/>).</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_CIPHER_CTX_ctrl")]
+    public static partial int CipherControl(CipherContextHandle context, int command, int length, Span<byte> tag);
 
     /// <summary>The named MAC of the default provider. Null when there is none.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_MAC_fetch", StringMarshalling = StringMarshalling.Utf8)]

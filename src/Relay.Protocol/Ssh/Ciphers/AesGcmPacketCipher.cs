@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using System.Security.Cryptography;
+using Relay.Protocol.Crypto;
 
 namespace Relay.Protocol.Ssh;
 
@@ -12,44 +12,33 @@ internal sealed class AesGcmPacketCipher : SshPacketCipher
 {
     public const int IvLength = 12;
 
-    private const int Tag = 16, Block = 16, CounterOffset = 4;
+    private const int Block = 16, CounterOffset = 4;
 
-    private readonly AesGcm _aes;
+    private readonly AesGcmContext _aes;
     private readonly byte[] _nonce;
 
-    public AesGcmPacketCipher(ReadOnlySpan<byte> key, ReadOnlySpan<byte> iv)
+    public AesGcmPacketCipher(ReadOnlySpan<byte> key, ReadOnlySpan<byte> iv, bool seal)
     {
-        _aes = new AesGcm(key, Tag);
+        _aes = new AesGcmContext(key, seal);
         _nonce = iv.ToArray();
     }
 
     public override int BlockSize => Block;
 
-    public override int TagLength => Tag;
+    public override int TagLength => AesGcmContext.TagLength;
 
     public override void Dispose() => _aes.Dispose();
 
     protected override bool OpenCore(uint sequence, Span<byte> packet, int length)
     {
-        Span<byte> content = packet.Slice(LengthBytes, length);
-        try
-        {
-            _aes.Decrypt(_nonce, content, packet[(LengthBytes + length)..], content, packet[..LengthBytes]);
-        }
-        catch (AuthenticationTagMismatchException)
-        {
-            // Happens once per connection: the caller ends it.
-            return false;
-        }
-
+        bool opened = _aes.TryDecrypt(_nonce, packet[..LengthBytes], packet.Slice(LengthBytes, length), packet[(LengthBytes + length)..]);
         Advance();
-        return true;
+        return opened;
     }
 
     protected override void SealCore(uint sequence, Span<byte> packet, int length)
     {
-        Span<byte> content = packet.Slice(LengthBytes, length);
-        _aes.Encrypt(_nonce, content, content, packet[(LengthBytes + length)..], packet[..LengthBytes]);
+        _aes.Encrypt(_nonce, packet[..LengthBytes], packet.Slice(LengthBytes, length), packet[(LengthBytes + length)..]);
         Advance();
     }
 

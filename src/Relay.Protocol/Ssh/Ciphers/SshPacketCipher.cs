@@ -61,7 +61,7 @@ internal abstract class SshPacketCipher : IDisposable
         {
             SshCipherNames.ChaCha20Poly1305 => new ChaCha20Poly1305PacketCipher(key),
             SshCipherNames.Aes256Ctr => new AesCtrEtmPacketCipher(key, iv, macKey),
-            _ => new AesGcmPacketCipher(key, iv),
+            _ => new AesGcmPacketCipher(key, iv, seal),
         };
     }
 
