@@ -2,11 +2,12 @@
 # Runs every test program and ends with the sum: "N passed, N failed[, N skipped]".
 set -uo pipefail
 cd "$(dirname "$0")/.."
+configuration=${CONFIGURATION:-Release}; configuration=${configuration,,}
 passed=0 failed=0 skipped=0 status=0
 for project in Relay.Tests Relay.EndToEndTests; do
   log=".artifacts/test-$project.log"
   echo "== $project"
-  ".artifacts/bin/$project/debug/$project" -noLogo -noColor "$@" 2>&1 | tee "$log"
+  ".artifacts/bin/$project/$configuration/$project" -noLogo -noColor "$@" 2>&1 | tee "$log"
   [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
   # xunit's last line: "Total: 12, Errors: 0, Failed: 0, Skipped: 0, Not Run: 0, Time: 0.1s"
   line=$(grep -E 'Total: [0-9]+, Errors: ' "$log" | tail -n 1)

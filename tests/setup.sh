@@ -11,6 +11,7 @@ need rsync rsync
 need git git
 need ip iproute2
 need setpriv util-linux
+need jq jq
 [ -x "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1)" ] || packages+=(postgresql)
 [ ${#packages[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" != 0 ]; then

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# The whole of Relay on one machine: a private PostgreSQL, one silo, one gateway and a connector with a demo SSH
+# socket, all under .relay/. Runs in the foreground; Ctrl-C stops everything it started. Starting again goes on with
+# the same state.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+state=${RELAY_STATE_DIR:-$PWD/.relay}
+bin=$PWD/.artifacts/bin
+configuration=${CONFIGURATION:-Release}; configuration=${configuration,,}
+api=${RELAY_API_LISTEN:-127.0.0.1:8080}
+mkdir -p "$state/bin" "$state/log"
+chmod 700 "$state"
+ln -sfn "$bin/Relay.Cli/$configuration/relay" "$state/bin/relay"
+
+pids=()
+stop() {
+  trap - EXIT INT TERM
+  # In the reverse order of starting, so that nobody loses what it still needs to say goodbye.
+  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
+    kill -TERM "${pids[i]}" 2>/dev/null && wait "${pids[i]}" 2>/dev/null || true
+  done
+}
+trap stop EXIT
+trap 'echo; echo "Stopping …"; exit 0' INT TERM
+
+start() { # name, ready text, command …
+  local name=$1 ready=$2 log="$state/log/$1.log"; shift 2
+  : > "$log"; chmod 600 "$log"
+  "$@" >> "$log" 2>&1 &
+  local pid=$!
+  pids+=("$pid")
+  # tail ends by itself with the process it watches, so a start that fails is noticed at once.
+  if ! tail -n +1 --pid="$pid" -f "$log" 2>/dev/null | grep -q -m1 -- "$ready"; then
+    echo "Error: the $name did not start. Its last lines ($log):" >&2
+    tail -n 5 "$log" >&2
+    exit 1
+  fi
+}
+
+relay() { RELAY_HOME="$state/home" RELAY_API="http://$api" "$state/bin/relay" "$@"; }
+
+echo "Starting Relay in $state"
+export RELAY_STATE_DIR=$state RELAY_API_LISTEN=$api
+first_start=$([ -e "$state/admin.password" ] && echo no || echo yes)
+RELAY_BOOTSTRAP_FILE="$state/admin.password" start silo '"msg":"silo ready"' "$bin/Relay.Silo/$configuration/relay-silo"
+echo "  silo       http://$api"
+RELAY_GATEWAY_TOKEN_FILE="$state/gateway.token" start gateway '"msg":"gateway ready"' "$bin/Relay.Gateway/$configuration/relay-gateway"
+echo "  gateway    ssh on ${RELAY_SSH_LISTEN:-127.0.0.1:2222}"
+
+# The demo connector and its socket are made once; they are ordinary resources and may be deleted.
+if [ ! -e "$state/connector.token" ]; then
+  relay login --email admin@relay.local --password-file "$state/admin.password" > /dev/null
+  relay connector create --name local --description 'this machine' > /dev/null
+  relay connector token create --connector local --out "$state/connector.token" > /dev/null
+  relay socket create ssh --name demo --connector local --upstream-type connector_built_in_ssh_service --recording \
+    --username "$(id -un)" > /dev/null
+  relay logout > /dev/null
+fi
+RELAY_TOKEN_FILE="$state/connector.token" start connector 'connected to relay' "$state/bin/relay" connector start
+echo "  connector  local, with the socket \"demo\": a shell on this machine"
+echo
+if [ "$first_start" = yes ]; then
+  echo "First start. The administrator is admin@relay.local, the password (shown once):"
+  echo
+  echo "    $(cat "$state/admin.password")"
+  echo
+fi
+cat <<TXT
+Type in another terminal:
+
+    export PATH="$state/bin:\$PATH"
+    relay login --email admin@relay.local
+    relay socket ls
+    relay client ssh demo
+    relay session ls
+    relay session replay SESSION_ID
+
+Logs are in $state/log. Ctrl-C stops everything.
+TXT
+wait -n "${pids[@]}" || true
+for i in "${!pids[@]}"; do kill -0 "${pids[i]}" 2>/dev/null || { echo "Error: a part of Relay ended by itself; see $state/log." >&2; exit 1; }; done
