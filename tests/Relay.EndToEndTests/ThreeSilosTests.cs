@@ -1,0 +1,69 @@
+using System.Security.Cryptography;
+using Relay.TestKit.Processes;
+
+namespace Relay.EndToEndTests;
+
+/// <summary>Three silo processes on one PostgreSQL: the gateway on one, the connector on another, the administrator on the third.</summary>
+public sealed class ThreeSilosTests : IAsyncLifetime
+{
+    private RelayGrid _grid = null!;
+    private TargetSshd _target = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        _grid = await RelayGrid.StartAsync(silos: 3, gatewaySilo: 0);
+        _target = await TargetSshd.StartAsync(await _grid.RelayAsync("org", "ssh-ca"));
+        await _grid.StartConnectorAsync("far", silo: 1);
+        await _grid.RelayAsync("socket", "create", "ssh", "--name", "far-host", "--connector", "far", "--host", "127.0.0.1", "--port", $"{_target.Port}",
+            "--username", Environment.UserName, "--host-key", _target.HostKey);
+    }
+
+    [Fact]
+    public async Task A_stream_crosses_the_silo_link_unchanged_and_the_session_says_so()
+    {
+        var data = new byte[20_000_000];
+        new Random(20).NextBytes(data);
+        var result = await _grid.SshAsync("far-host.relay", "sha256sum", data);
+        Assert.True(result.ExitCode == 0, $"{result}\n{_grid.Logs()}");
+        Assert.StartsWith(Convert.ToHexStringLower(SHA256.HashData(data)), result.Text, StringComparison.Ordinal);
+        var session = (await _grid.RelayJsonAsync("session", "ls", "--socket", "far-host")).GetProperty("list")[0];
+        Assert.Equal(_grid.Silos[1].Grid, session.GetProperty("connector_silo").GetString());
+        Assert.NotEqual(session.GetProperty("silo").GetString(), session.GetProperty("connector_silo").GetString());
+    }
+
+    [Fact]
+    public async Task Half_close_and_exit_status_survive_the_extra_hop()
+    {
+        var result = await _grid.SshAsync("far-host.relay", "cat > /dev/null; head -c 1000000 /dev/zero; exit 5", new byte[500_000]);
+        Assert.True(result.ExitCode == 5, $"exit {result.ExitCode}: {result.Stderr}\n{_grid.Logs()}");
+        Assert.Equal(1_000_000, result.Stdout.Length);
+    }
+
+    [Fact]
+    public async Task Kill_from_a_third_silo_ends_the_session()
+    {
+        await using var live = await LiveSession.StartAsync(_grid, "far-host.relay");
+        var third = _grid.Silos[2];
+        var killed = await _grid.CliOnAsync(third, "session", "kill", "--socket", "far-host");
+        Assert.True(killed.ExitCode == 0, killed.ToString());
+        Assert.Equal(255, await live.Process.WaitForExitAsync(TimeSpan.FromSeconds(10)));
+    }
+
+    [Fact]
+    public async Task A_policy_written_on_one_silo_counts_on_the_others()
+    {
+        var third = _grid.Silos[2];
+        await using var live = await LiveSession.StartAsync(_grid, "far-host.relay");
+        Assert.Equal(0, (await _grid.CliOnAsync(third, "policy", "delete", "default-org-policy")).ExitCode);
+        Assert.NotEqual(0, await live.Process.WaitForExitAsync(TimeSpan.FromSeconds(10)));
+        Assert.Equal(255, (await _grid.SshAsync("far-host.relay", "true")).ExitCode);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_target is not null)
+            await _target.DisposeAsync();
+        if (_grid is not null)
+            await _grid.DisposeAsync();
+    }
+}

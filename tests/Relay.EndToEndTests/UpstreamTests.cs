@@ -1,0 +1,103 @@
+using Relay.TestKit.Processes;
+
+namespace Relay.EndToEndTests;
+
+/// <summary>The ways the gateway logs in to a target, and the ways that can fail.</summary>
+public sealed class UpstreamTests(OneSilo site)
+{
+    [Fact]
+    public async Task A_stored_private_key_logs_in()
+    {
+        var key = Path.Combine(site.Grid.Folder, "stored-key");
+        Assert.Equal(0, (await Command.RunAsync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key])).ExitCode);
+        await using var target = await TargetSshd.StartAsync(await site.Grid.RelayAsync("org", "ssh-ca"), await File.ReadAllTextAsync(key + ".pub"));
+        await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "by-key", "--connector", "site", "--host", "127.0.0.1", "--port", $"{target.Port}",
+            "--username", Environment.UserName, "--host-key", target.HostKey, "--private-key-file", key);
+        await site.AllowAsync("by-key", OneSilo.EverythingForTheAdministrator);
+        var result = await site.Grid.SshAsync("by-key.relay", "echo by key");
+        Assert.True(result.Text == "by key\n", $"{result}\n{target.Log}");
+        var shown = await site.Grid.RelayAsync("socket", "show", "by-key", "--output", "json");
+        Assert.DoesNotContain("PRIVATE KEY", shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_first_administrator_pins_the_host_key_and_a_changed_one_is_refused()
+    {
+        await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "pinned", "--connector", "site", "--host", "127.0.0.1", "--port", $"{site.Target.Port}", "--username", Environment.UserName);
+        await site.AllowAsync("pinned", OneSilo.EverythingForTheAdministrator);
+        Assert.Equal(0, (await site.Grid.SshAsync("pinned.relay", "true")).ExitCode);
+        var keys = (await site.Grid.RelayJsonAsync("socket", "show", "pinned")).GetProperty("host_keys");
+        Assert.Contains(site.Target.HostKey, keys[0].GetString()!, StringComparison.Ordinal);
+
+        await using var impostor = await TargetSshd.StartAsync(await site.Grid.RelayAsync("org", "ssh-ca"));
+        await site.Grid.RelayAsync("socket", "update", "pinned", "--port", $"{impostor.Port}");
+        var refused = await site.Grid.SshAsync("pinned.relay", "true");
+        Assert.Equal(255, refused.ExitCode);
+        Assert.Contains("host key", refused.Stderr, StringComparison.OrdinalIgnoreCase);
+    }
+
+    [Fact]
+    public async Task A_target_that_is_down_is_named_as_such()
+    {
+        await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "down", "--connector", "site", "--host", "127.0.0.1", "--port", "1", "--username", Environment.UserName, "--host-key", site.Target.HostKey);
+        await site.AllowAsync("down", OneSilo.EverythingForTheAdministrator);
+        var result = await site.Grid.SshAsync("down.relay", "true");
+        Assert.Equal(255, result.ExitCode);
+        Assert.Contains("refused", result.Stderr, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("127.0.0.1:1", result.Stderr, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_offline_connector_is_named_as_such()
+    {
+        await site.Grid.RelayAsync("connector", "create", "--name", "asleep");
+        await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "offline", "--connector", "asleep", "--host", "127.0.0.1", "--port", "22", "--username", "root", "--host-key", site.Target.HostKey);
+        await site.AllowAsync("offline", OneSilo.EverythingForTheAdministrator);
+        var result = await site.Grid.SshAsync("offline.relay", "true");
+        Assert.Equal(255, result.ExitCode);
+        Assert.Contains("connector", result.Stderr, StringComparison.OrdinalIgnoreCase);
+    }
+
+    [Fact]
+    public async Task The_built_in_service_gives_a_shell_with_a_pty_and_copies_files()
+    {
+        await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "built-in", "--connector", "site", "--upstream-type", "connector_built_in_ssh_service");
+        await site.AllowAsync("built-in", OneSilo.EverythingForTheAdministrator);
+        var exec = await site.Grid.SshAsync("built-in.relay", "id -un; exit 9");
+        Assert.True(exec.ExitCode == 9, exec.ToString());
+        Assert.Equal(Environment.UserName, exec.Text.Trim());
+        var pty = await site.Grid.SshAsync("built-in.relay", "tty; stty size", null, "-tt");
+        Assert.Contains("/dev/pts/", pty.Text, StringComparison.Ordinal);
+        var data = new byte[3_000_000];
+        new Random(3).NextBytes(data);
+        var piped = await site.Grid.SshAsync("built-in.relay", "cat", data);
+        Assert.Equal(data, piped.Stdout);
+        var from = Path.Combine(site.Grid.Folder, "built-in-from");
+        var to = Path.Combine(site.Grid.Folder, "built-in-to");
+        await File.WriteAllBytesAsync(from, data);
+        var scp = await Command.RunAsync("scp", ["-q", "-F", await site.Grid.SshConfigAsync(), from, $"built-in.relay:{to}"], site.Grid.CliEnvironment(site.Grid.Silos[0]));
+        Assert.True(scp.ExitCode == 0, scp.ToString());
+        Assert.Equal(data, await File.ReadAllBytesAsync(to));
+    }
+
+    [Fact]
+    public async Task A_registered_key_logs_in_without_the_cli()
+    {
+        var key = Path.Combine(site.Grid.Folder, "registered");
+        Assert.Equal(0, (await Command.RunAsync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key])).ExitCode);
+        var before = await PlainAsync(key);
+        Assert.Equal(255, before.ExitCode);
+        await site.Grid.RelayAsync("key", "add", key + ".pub", "--name", "laptop");
+        var after = await PlainAsync(key);
+        Assert.True(after.Text == "by registered key\n", after.ToString());
+    }
+
+    private async Task<CommandResult> PlainAsync(string key)
+    {
+        await site.Grid.SshConfigAsync();
+        var address = site.Grid.SshAddress.Split(':');
+        return await Command.RunAsync("ssh",
+            ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", $"UserKnownHostsFile={site.Grid.Home}/ssh/known_hosts", "-o", "HostKeyAlias=relay-gateway",
+                "-i", key, "-p", address[1], $"db-host@{address[0]}", "echo by registered key"]);
+    }
+}

@@ -1,0 +1,185 @@
+using System.Text.Json;
+
+namespace Relay.TestKit.Processes;
+
+/// <summary>
+/// A whole grid of real processes: PostgreSQL, silos, a gateway, connectors, and the CLI as its administrator uses it.
+/// Every port is the system's choice; every file is under <see cref="Folder"/>, which goes away at the end.
+/// </summary>
+public sealed class RelayGrid : IAsyncDisposable
+{
+    private readonly List<ChildProcess> _processes = [];
+    private PrivatePostgres? _database;
+
+    private RelayGrid() => Folder = Directory.CreateTempSubdirectory("relay-grid-").FullName;
+
+    public string Folder { get; }
+
+    public List<Silo> Silos { get; } = [];
+
+    public GatewayProcess Gateway { get; private set; } = null!;
+
+    /// <summary>"host:port" users dial.</summary>
+    public string SshAddress => Gateway.SshAddress;
+
+    public string Home => Path.Combine(Folder, "home");
+
+    /// <summary>One silo of the grid and the addresses it got.</summary>
+    public sealed record Silo(ChildProcess Process, string Api, string Grid, string Connectors);
+
+    /// <param name="silos">How many silo processes, all on one PostgreSQL.</param>
+    /// <param name="gatewaySilo">Index of the one silo the gateway is told about.</param>
+    public static async Task<RelayGrid> StartAsync(int silos = 1, int gatewaySilo = 0)
+    {
+        var grid = new RelayGrid();
+        try
+        {
+            grid._database = await PrivatePostgres.CreateAsync(migrated: false);
+            for (var i = 0; i < silos; i++)
+                await grid.StartSiloAsync();
+            grid.Gateway = await grid.StartGatewayAsync("gateway-0", grid.Silos[gatewaySilo]);
+            var login = await grid.CliAsync("login", "--email", "admin@relay.local", "--password-file", Path.Combine(grid.Folder, "admin.password"));
+            if (login.ExitCode != 0)
+                throw new InvalidOperationException($"The administrator could not log in: {login}");
+            return grid;
+        }
+        catch
+        {
+            await grid.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Runs <c>relay …</c> against the first silo, as the administrator.</summary>
+    public Task<CommandResult> CliAsync(params string[] arguments) => CliOnAsync(Silos[0], arguments);
+
+    public Task<CommandResult> CliOnAsync(Silo silo, params string[] arguments) =>
+        Command.RunAsync(RelayPrograms.Cli, arguments, CliEnvironment(silo), workingDirectory: Folder);
+
+    /// <summary>As <see cref="CliAsync"/>, and fails with what was printed unless it exits 0. Gives stdout.</summary>
+    public async Task<string> RelayAsync(params string[] arguments)
+    {
+        var result = await CliAsync(arguments);
+        if (result.ExitCode != 0)
+            throw new InvalidOperationException($"relay {string.Join(' ', arguments)}: {result}\n{Logs()}");
+        return result.Text;
+    }
+
+    /// <summary>As <see cref="RelayAsync"/> with <c>--output json</c>, parsed.</summary>
+    public async Task<JsonElement> RelayJsonAsync(params string[] arguments)
+    {
+        using var document = JsonDocument.Parse(await RelayAsync([.. arguments, "--output", "json"]));
+        return document.RootElement.Clone();
+    }
+
+    /// <summary>Creates a connector with a token and starts its agent against the given silo; returns once it is connected.</summary>
+    public async Task<ChildProcess> StartConnectorAsync(string name, int silo = 0)
+    {
+        await RelayAsync("connector", "create", "--name", name);
+        return await StartAgentAsync(name, await CreateTokenAsync(name), silo);
+    }
+
+    /// <summary>Creates a token and gives the file it is in.</summary>
+    public async Task<string> CreateTokenAsync(string connector)
+    {
+        var file = Path.Combine(Folder, $"{connector}-{Guid.NewGuid():N}.token");
+        await RelayAsync("connector", "token", "create", "--connector", connector, "--out", file);
+        return file;
+    }
+
+    public async Task<ChildProcess> StartAgentAsync(string name, string tokenFile, int silo = 0)
+    {
+        var agent = StartAgent(name, tokenFile, silo);
+        await agent.WaitForMessageAsync("connected to relay");
+        return agent;
+    }
+
+    /// <summary>Starts an agent and does not wait: for those that are to be refused.</summary>
+    public ChildProcess StartAgent(string name, string tokenFile, int silo = 0)
+    {
+        var agent = ChildProcess.Start($"connector {name}", RelayPrograms.Cli, ["connector", "start"], new Dictionary<string, string?>
+        {
+            ["RELAY_TOKEN_FILE"] = tokenFile,
+            ["RELAY_CONNECTOR_SERVER"] = Silos[silo].Connectors,
+            ["HOME"] = Folder,
+        });
+        _processes.Add(agent);
+        return agent;
+    }
+
+    /// <summary>What plain ssh, scp, sftp, rsync and git take with <c>-F</c>; made once by <c>relay client ssh-config</c>.</summary>
+    public async Task<string> SshConfigAsync()
+    {
+        var file = Path.Combine(Folder, "ssh_config");
+        if (!File.Exists(file))
+            await File.WriteAllTextAsync(file, await RelayAsync("client", "ssh-config"));
+        return file;
+    }
+
+    /// <summary>Plain <c>ssh -F … HOST …</c> with bytes on stdin.</summary>
+    public async Task<CommandResult> SshAsync(string host, string command, byte[]? stdin = null, params string[] options) =>
+        await Command.RunAsync("ssh", ["-F", await SshConfigAsync(), "-o", "BatchMode=yes", .. options, host, .. command.Length == 0 ? Array.Empty<string>() : [command]], CliEnvironment(Silos[0]), stdin);
+
+    /// <summary>The environment in which the CLI, and any program that calls it as ProxyCommand, is this grid's administrator.</summary>
+    public Dictionary<string, string?> CliEnvironment(Silo silo) => new()
+    {
+        ["RELAY_HOME"] = Home,
+        ["RELAY_API"] = silo.Api,
+        ["HOME"] = Folder,
+    };
+
+    /// <summary>The last lines of everybody, for the message of a failed test.</summary>
+    public string Logs() => string.Join("\n", _processes.Select(p => $"--- {p.Name}{(p.HasExited ? " (ended)" : "")}\n{string.Join('\n', p.Output.Split('\n').TakeLast(12))}"));
+
+    public async Task<Silo> StartSiloAsync()
+    {
+        var index = Silos.Count;
+        var process = ChildProcess.Start($"silo {index}", RelayPrograms.Silo, [], new Dictionary<string, string?>
+        {
+            ["RELAY_DATABASE"] = _database!.ConnectionString,
+            ["RELAY_STATE_DIR"] = Path.Combine(Folder, "state"),
+            ["RELAY_BOOTSTRAP_FILE"] = index == 0 ? Path.Combine(Folder, "admin.password") : null,
+            ["RELAY_NAME"] = $"silo-{index}",
+            ["RELAY_API_LISTEN"] = "127.0.0.1:0",
+            ["RELAY_GRID_LISTEN"] = "127.0.0.1:0",
+            ["RELAY_CONNECTOR_LISTEN"] = "127.0.0.1:0",
+        });
+        _processes.Add(process);
+        var ready = await process.WaitForMessageAsync("silo ready");
+        string Field(string name) => ready.GetProperty(name).GetString()!;
+        var api = Field("api");
+        var silo = new Silo(process, api.StartsWith("http", StringComparison.Ordinal) ? api : $"http://{api}", Field("grid"), Field("connectors"));
+        Silos.Add(silo);
+        return silo;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var process in Enumerable.Reverse(_processes))
+            await process.DisposeAsync();
+        if (_database is not null)
+            await _database.DisposeAsync();
+        Directory.Delete(Folder, recursive: true);
+    }
+
+    /// <summary>Starts a further gateway that the caller disposes.</summary>
+    public async Task<GatewayProcess> StartGatewayAsync(string name, Silo silo)
+    {
+        var process = ChildProcess.Start(name, RelayPrograms.Gateway, [], new Dictionary<string, string?>
+        {
+            ["RELAY_STATE_DIR"] = Path.Combine(Folder, name),
+            ["RELAY_GATEWAY_TOKEN_FILE"] = Path.Combine(Folder, "state", "gateway.token"),
+            ["RELAY_GATEWAY_NAME"] = name,
+            ["RELAY_SSH_LISTEN"] = "127.0.0.1:0",
+            ["RELAY_SILOS"] = silo.Grid,
+        });
+        _processes.Add(process);
+        return new GatewayProcess(process, (await process.WaitForMessageAsync("gateway ready")).GetProperty("ssh").GetString()!);
+    }
+}
+
+/// <summary>A gateway process and the "host:port" users dial.</summary>
+public sealed record GatewayProcess(ChildProcess Process, string SshAddress) : IAsyncDisposable
+{
+    public ValueTask DisposeAsync() => Process.DisposeAsync();
+}
