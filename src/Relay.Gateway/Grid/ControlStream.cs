@@ -1,0 +1,110 @@
+using System.Net.Http.Json;
+using System.Text.Json;
+using Relay.Protocol.Grid;
+
+namespace Relay.Gateway.Grid;
+
+/// <summary>Reads one control stream of a silo: lines of JSON until it ends or falls silent.</summary>
+internal sealed class ControlStream(SiloLink silo, ISessionControl sessions, TimeProvider time)
+{
+    /// <summary>A silo pings every 5 s; three missed pings end the stream, and a new one is opened.</summary>
+    public static readonly TimeSpan SilenceLimit = TimeSpan.FromSeconds(15);
+
+    private const int MaxLineBytes = 16 * 1024;
+
+    /// <summary>Subscribes and runs until the stream ends.</summary>
+    /// <param name="onSubscribed">Called once, when the silo has answered.</param>
+    /// <exception cref="GridException">The silo refused, could not be reached, or fell silent.</exception>
+    public async Task RunAsync(Action onSubscribed, CancellationToken cancellationToken)
+    {
+        using var silence = new CancellationTokenSource(SilenceLimit, time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, silence.Token);
+        try
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, GridRoutes.Control)
+            {
+                Version = silo.Requests.DefaultRequestVersion,
+                VersionPolicy = silo.Requests.DefaultVersionPolicy,
+                Content = JsonContent.Create(new ControlSubscription(sessions.SessionsAt(silo.Address)), GridJson.Default.ControlSubscription),
+            };
+            using var response = await silo.Requests.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, both.Token);
+            if (!response.IsSuccessStatusCode)
+            {
+                throw await GridCalls.RefusalAsync(response, both.Token);
+            }
+
+            onSubscribed();
+            await using var lines = await response.Content.ReadAsStreamAsync(both.Token);
+            await ReadLinesAsync(lines, silence, both.Token);
+        }
+        catch (HttpRequestException e)
+        {
+            throw GridCalls.Unreachable(e);
+        }
+        catch (IOException e)
+        {
+            throw new GridException("The silo closed the control stream.", null, "unreachable", e);
+        }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new GridException("The silo fell silent.", null, "timeout", e);
+        }
+    }
+
+    private async Task ReadLinesAsync(Stream stream, CancellationTokenSource silence, CancellationToken cancellationToken)
+    {
+        var buffer = new byte[1024];
+        var length = 0;
+        while (true)
+        {
+            var read = await stream.ReadAsync(buffer.AsMemory(length), cancellationToken);
+            if (read == 0)
+            {
+                return;
+            }
+
+            silence.CancelAfter(SilenceLimit);
+            length += read;
+            int end;
+            var start = 0;
+            while ((end = buffer.AsSpan(start, length - start).IndexOf((byte)'\n')) >= 0)
+            {
+                Handle(buffer.AsSpan(start, end));
+                start += end + 1;
+            }
+
+            buffer.AsSpan(start, length - start).CopyTo(buffer);
+            length -= start;
+            if (length == buffer.Length)
+            {
+                if (length >= MaxLineBytes)
+                {
+                    throw new GridException("The silo's control line is too long.", null, "protocol");
+                }
+
+                Array.Resize(ref buffer, length * 2);
+            }
+        }
+    }
+
+    private void Handle(ReadOnlySpan<byte> line)
+    {
+        if (line.IsEmpty)
+        {
+            return;
+        }
+
+        try
+        {
+            // A type this version does not know is not for it.
+            if (JsonSerializer.Deserialize(line, GridJson.Default.ControlMessage) is { Type: "end_session", SessionId: { } session } message)
+            {
+                sessions.EndSession(session, message.Reason ?? "ended by the grid");
+            }
+        }
+        catch (JsonException e)
+        {
+            throw new GridException("The silo's control line could not be read.", null, "protocol", e);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+using System.Net;
+using System.Net.Security;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using Relay.Protocol.Grid;
+
+namespace Relay.Gateway.Grid;
+
+/// <summary>Makes HTTP/2 clients to silos: TLS 1.3, the silo proven by the grid's CA alone (the address says nothing about identity).</summary>
+internal static class GridTransport
+{
+    /// <summary>Flow-control window of one stream, design section 5.</summary>
+    public const int StreamWindowBytes = 4 * 1024 * 1024;
+
+    /// <summary>A client that presents the gateway's current certificate.</summary>
+    /// <param name="credential">Asked at each new connection, so that a renewed certificate is used at once.</param>
+    public static HttpClient CreateMutual(string siloAddress, Func<GatewayCredential> credential, TimeProvider time) =>
+        Create(siloAddress, new SslClientAuthenticationOptions
+        {
+            LocalCertificateSelectionCallback = (_, _, _, _, _) => credential().Certificate,
+            RemoteCertificateValidationCallback = (_, leaf, _, _) =>
+                GridCertificates.TryReadIdentity(leaf as X509Certificate2, credential().Authority, time.GetUtcNow(), out var peer) && peer.Role == GridRole.Silo,
+        });
+
+    /// <summary>A client for enrolment: no certificate yet, the CA known by its pin.</summary>
+    public static HttpClient CreatePinned(string siloAddress, string authorityPin, TimeProvider time) =>
+        Create(siloAddress, new SslClientAuthenticationOptions
+        {
+            RemoteCertificateValidationCallback = (_, certificate, _, _) => IsPinnedSilo(certificate as X509Certificate2, authorityPin, time.GetUtcNow()),
+        });
+
+    private static bool IsPinnedSilo(X509Certificate2? leaf, string pin, DateTimeOffset now)
+    {
+        if (!GridCertificates.TryReadPinnedAuthority(leaf, pin, out var authority))
+        {
+            return false;
+        }
+
+        using (authority)
+        {
+            return GridCertificates.TryReadIdentity(leaf, authority, now, out var peer) && peer.Role == GridRole.Silo;
+        }
+    }
+
+    private static HttpClient Create(string siloAddress, SslClientAuthenticationOptions tls)
+    {
+        tls.EnabledSslProtocols = SslProtocols.Tls13;
+        tls.ApplicationProtocols = [SslApplicationProtocol.Http2];
+        tls.CertificateRevocationCheckMode = X509RevocationMode.NoCheck;
+        var handler = new SocketsHttpHandler
+        {
+            SslOptions = tls,
+            EnableMultipleHttp2Connections = true,
+            InitialHttp2StreamWindowSize = StreamWindowBytes,
+            ConnectTimeout = TimeSpan.FromSeconds(5),
+            KeepAlivePingDelay = TimeSpan.FromSeconds(10),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(5),
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
+            AllowAutoRedirect = false,
+            UseCookies = false,
+            UseProxy = false,
+            ActivityHeadersPropagator = null,
+        };
+        return new HttpClient(handler)
+        {
+            BaseAddress = new Uri($"https://{siloAddress}"),
+            DefaultRequestVersion = HttpVersion.Version20,
+            DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            Timeout = Timeout.InfiniteTimeSpan, // each call has its own deadline; streams live as long as sessions
+        };
+    }
+}

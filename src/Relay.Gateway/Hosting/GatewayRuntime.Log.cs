@@ -1,0 +1,21 @@
+using Microsoft.Extensions.Logging;
+
+namespace Relay.Gateway.Hosting;
+
+internal sealed partial class GatewayRuntime
+{
+    [LoggerMessage(EventId = 3001, Level = LogLevel.Information, Message = "gateway ready")]
+    private static partial void LogReady(ILogger logger, string ssh, string name, string hostKey);
+
+    [LoggerMessage(EventId = 3002, Level = LogLevel.Information, Message = "gateway enrolled")]
+    private static partial void LogEnrolled(ILogger logger, string name, string validUntil);
+
+    [LoggerMessage(EventId = 3003, Level = LogLevel.Warning, Message = "enrolling failed: {Reason}")]
+    private static partial void LogEnrollFailed(ILogger logger, string reason, long nextTryMilliseconds);
+
+    [LoggerMessage(EventId = 3004, Level = LogLevel.Information, Message = "draining")]
+    private static partial void LogDraining(ILogger logger, int sessions, double limitSeconds);
+
+    [LoggerMessage(EventId = 3005, Level = LogLevel.Information, Message = "gateway stopped")]
+    private static partial void LogStopped(ILogger logger);
+}

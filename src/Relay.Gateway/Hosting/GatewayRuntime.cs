@@ -1,0 +1,164 @@
+using System.Globalization;
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Relay.Gateway.Grid;
+using Relay.Gateway.Sessions;
+using Relay.Gateway.Ssh;
+using Relay.Gateway.Upstream;
+using Relay.Protocol.Grid;
+using Relay.Protocol.Ssh;
+
+namespace Relay.Gateway.Hosting;
+
+/// <summary>One running gateway: credential, silos, listener, and the way down. Start it once; the caller disposes it.</summary>
+internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToken token, TimeProvider time, ILoggerFactory loggers) : IAsyncDisposable
+{
+    private static readonly TimeSpan s_retryRenewal = TimeSpan.FromMinutes(1);
+
+    private readonly ILogger _logger = loggers.CreateLogger<GatewayRuntime>();
+    private readonly LiveSessions _live = new();
+    private Enrollment? _enrollment;
+    private GatewayCredential? _credential;
+    private SiloPool? _silos;
+    private SshListener? _listener;
+    private SshPrivateKey? _hostKey;
+    private volatile bool _draining;
+
+    public GatewayMetrics Metrics { get; } = new();
+
+    /// <summary>Where users connect, after <see cref="StartAsync"/>.</summary>
+    public IPEndPoint SshEndPoint => _listener!.LocalEndPoint;
+
+    /// <summary>Sessions live now.</summary>
+    public int SessionCount => _live.Count;
+
+    /// <summary>Users can log in: a silo can be asked, and the gateway is not going down.</summary>
+    public bool IsReady => !_draining && _listener is not null && _silos is { IsConnected: true };
+
+    /// <summary>Enrols if need be, meets the silos, and opens the listener. Waits for the first silo as long as it takes.</summary>
+    /// <exception cref="GridException">A silo refused the token.</exception>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        var seeds = options.Silos.Count > 0 ? options.Silos : token.Silos;
+        var store = new CredentialStore(options.StateDirectory, options.Name);
+        _enrollment = new Enrollment(token, options.Name, store, time);
+        _credential = store.Load(token.AuthorityPin, time.GetUtcNow()) is { } kept && kept.RenewAt > time.GetUtcNow()
+            ? kept
+            : await EnrollAsync(seeds, cancellationToken);
+
+        // Bound before the silos are met: what is advertised must be known.
+        _ = GatewayOptionsReader.TryParseEndPoint(options.SshListen, out var endPoint);
+        var upstreams = new UpstreamConnector(options.UpstreamTimeout, time);
+        _silos = new SiloPool(Introduce, () => _credential, _live, time, loggers.CreateLogger<SiloPool>());
+        var users = new UserConnection(options, _silos, _live, upstreams, Metrics, time, loggers.CreateLogger<UserConnection>());
+        var hostKeys = new List<SshPrivateKey>(1);
+        _listener = new SshListener(options, users, hostKeys, Metrics, time, loggers.CreateLogger<SshListener>());
+        _listener.Bind(endPoint!);
+        _silos.Add(seeds);
+
+        var welcome = await _silos.FirstWelcome.WaitAsync(cancellationToken);
+        if (!SshPrivateKey.TryImport(welcome.SshHostKey, out _hostKey, out var error))
+        {
+            throw new GridException($"The grid's SSH host key could not be read: {error}", HttpStatusCode.OK, "protocol");
+        }
+
+        hostKeys.Add(_hostKey);
+        Metrics.Gauge("relay_gateway_sessions", () => _live.Count);
+        Metrics.Gauge("relay_gateway_startups", () => _listener.Startups);
+        Metrics.Gauge("relay_gateway_ready", () => IsReady ? 1 : 0);
+    }
+
+    /// <summary>Serves until cancelled, then lets live sessions go on for the drain time, and ends them with the reason.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        LogReady(_logger, SshEndPoint.ToString(), options.Name, _hostKey!.PublicKey.Fingerprint);
+        var renewal = RenewAsync(cancellationToken);
+        await _listener!.RunAsync(cancellationToken);
+        await DrainAsync();
+        await renewal;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_silos is not null)
+        {
+            await _silos.DisposeAsync();
+        }
+
+        _listener?.Dispose();
+        _hostKey?.Dispose();
+        _credential?.Dispose();
+    }
+
+    private GatewayHello Introduce() => new(options.Name, Version, options.SshAdvertise ?? _listener!.LocalEndPoint.ToString());
+
+    private static string Version => typeof(GatewayRuntime).Assembly.GetName().Version is { } v ? v.ToString(3) : "0";
+
+    private async Task DrainAsync()
+    {
+        _draining = true;
+        _listener!.StopAccepting();
+        if (_live.Count > 0)
+        {
+            LogDraining(_logger, _live.Count, options.DrainTime.TotalSeconds);
+        }
+
+        if (!await _listener.WaitAsync(options.DrainTime))
+        {
+            _live.EndAll(new SessionEnd("gateway shut down", "This gateway is shutting down; connect again to go on."));
+            await _listener.WaitAsync(TimeSpan.FromSeconds(30));
+        }
+
+        LogStopped(_logger);
+    }
+
+    private async Task<GatewayCredential> EnrollAsync(IReadOnlyList<string> silos, CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            try
+            {
+                var credential = await _enrollment!.EnrollAsync(silos, cancellationToken);
+                LogEnrolled(_logger, options.Name, new DateTimeOffset(credential.Certificate.NotAfter).ToString("u", CultureInfo.InvariantCulture));
+                return credential;
+            }
+            catch (GridException e) when (e.IsTransient)
+            {
+                var delay = TimeSpan.FromMilliseconds(Random.Shared.Next(50, Math.Min(10_000, 250 << Math.Min(attempt, 6))));
+                LogEnrollFailed(_logger, e.Message, (long)delay.TotalMilliseconds);
+                await Task.Delay(delay, time, cancellationToken);
+            }
+        }
+    }
+
+    private async Task RenewAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (true)
+            {
+                var left = _credential!.RenewAt - time.GetUtcNow();
+                await Task.Delay(left < TimeSpan.FromDays(1) ? left > s_retryRenewal ? left : s_retryRenewal : TimeSpan.FromDays(1), time, cancellationToken);
+                if (_credential.RenewAt > time.GetUtcNow())
+                {
+                    continue;
+                }
+
+                try
+                {
+                    // The former certificate stays undisposed for the connections that were opened with it; the collector takes it.
+                    _credential = await _enrollment!.EnrollAsync(options.Silos.Count > 0 ? options.Silos : token.Silos, cancellationToken);
+                    LogEnrolled(_logger, options.Name, new DateTimeOffset(_credential.Certificate.NotAfter).ToString("u", CultureInfo.InvariantCulture));
+                }
+                catch (GridException e)
+                {
+                    LogEnrollFailed(_logger, e.Message, (long)s_retryRenewal.TotalMilliseconds);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // Going down.
+        }
+    }
+}

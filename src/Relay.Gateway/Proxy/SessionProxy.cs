@@ -1,0 +1,353 @@
+using System.Globalization;
+using Relay.Gateway.Access;
+using Relay.Gateway.Hosting;
+using Relay.Gateway.Sessions;
+using Relay.Gateway.Upstream;
+using Relay.Protocol.Ssh;
+
+namespace Relay.Gateway.Proxy;
+
+/// <summary>Joins an authenticated user's connection with the session's target, channel by channel, until something ends the session.</summary>
+internal sealed class SessionProxy(SshConnection user, GatewaySession session, Task<UpstreamConnection> upstream, GatewayMetrics metrics, TimeProvider time)
+{
+    // A client that has been told why its channel did not open leaves by itself; then the text does not appear twice.
+    private static readonly TimeSpan s_failureGrace = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_lastData = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_lastRecords = TimeSpan.FromSeconds(20);
+
+    private readonly ProxyContext _context = new(session, new ChannelPermit.Authority(session, metrics), upstream, metrics);
+    private readonly TaskSet _channels = new();
+    private volatile UpstreamFailedException? _failure;
+    private volatile bool _noMoreSessions;
+
+    /// <summary>Runs to the end; returns why it ended, after everything is recorded. Disposes the user's connection. Never throws.</summary>
+    public async Task<SessionEnd> RunAsync()
+    {
+        using var stop = new CancellationTokenSource();
+        var incoming = ServeUserAsync(stop.Token);
+        var target = ServeTargetAsync(stop.Token);
+        var limit = LimitAsync(stop.Token);
+
+        await Task.WhenAny(user.Completion, session.Ended);
+        if (user.Completion.IsCompleted)
+        {
+            session.End(_failure is { } failure ? FailedEnd(failure) : user.Error is { ByPeer: false, Reason: SshDisconnectReason.ConnectionLost } ? SessionEnd.ConnectionLost : SessionEnd.ClosedByUser);
+        }
+
+        var end = await session.Ended;
+        if (end.Message is not null)
+        {
+            await FarewellAsync(end.Message);
+        }
+
+        await stop.CancelAsync();
+        await user.DisposeAsync();
+        await Task.WhenAll(incoming, target, limit);
+        await _channels.WaitAsync(s_lastRecords, time);
+        return end;
+    }
+
+    private static SessionEnd FailedEnd(UpstreamFailedException failure) => new($"target not reached: {UserText.Line(failure.Message)}", failure.Message);
+
+    private async Task FarewellAsync(string message)
+    {
+        try
+        {
+            // A user who does not read does not hold up the end.
+            await user.DisconnectAsync(SshDisconnectReason.ByApplication, UserText.Line(message)).AsTask().WaitAsync(s_farewell, time);
+        }
+        catch (Exception e) when (e is TimeoutException or IOException)
+        {
+            // Closed below.
+        }
+    }
+
+    private async Task ServeUserAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await foreach (var incoming in user.IncomingAsync(cancellationToken))
+            {
+                switch (incoming)
+                {
+                    case SshChannelOpen open:
+                        _channels.Run(() => OpenGuardedAsync(open));
+                        break;
+                    case SshGlobalRequest request:
+                        await AnswerUserAsync(request);
+                        break;
+                }
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            // The connection is over.
+        }
+    }
+
+    private async Task AnswerUserAsync(SshGlobalRequest request)
+    {
+        var granted = false;
+        switch (request.RequestType)
+        {
+            case "no-more-sessions@openssh.com":
+                granted = _noMoreSessions = true;
+                break;
+            case "tcpip-forward" or "streamlocal-forward@openssh.com":
+                await _context.Authority.AuthorizeAsync(new ChannelDemand.Unsupported(request.RequestType), CancellationToken.None);
+                break;
+        }
+
+        if (request.WantReply)
+        {
+            await request.ReplyAsync(granted, default);
+        }
+    }
+
+    private async Task OpenGuardedAsync(SshChannelOpen open)
+    {
+        try
+        {
+            await OpenAsync(open);
+        }
+        catch (IOException)
+        {
+            // The user's connection is over.
+        }
+    }
+
+    private async Task OpenAsync(SshChannelOpen open)
+    {
+        switch (open.ChannelType)
+        {
+            case "session":
+                await OpenSessionAsync(open);
+                break;
+            case "direct-tcpip":
+                await OpenForwardAsync(open);
+                break;
+            default:
+                var what = UserText.Line(open.ChannelType);
+                var refusal = await _context.Authority.AuthorizeAsync(new ChannelDemand.Unsupported(what), CancellationToken.None);
+                var known = what is "x11" or "forwarded-tcpip" or "tun@openssh.com" or "direct-streamlocal@openssh.com" or "forwarded-streamlocal@openssh.com" or "auth-agent@openssh.com";
+                await open.RejectAsync(known ? SshChannelOpenReason.AdministrativelyProhibited : SshChannelOpenReason.UnknownChannelType, refusal.Message);
+                break;
+        }
+    }
+
+    private async Task OpenSessionAsync(SshChannelOpen open)
+    {
+        if (_noMoreSessions)
+        {
+            await open.RejectAsync(SshChannelOpenReason.AdministrativelyProhibited, "This connection asked for no more sessions.");
+            return;
+        }
+
+        if (await TargetOrRejectAsync(open) is { } connection)
+        {
+            await new SessionChannel(_context, connection, await open.AcceptAsync()).RunAsync();
+        }
+    }
+
+    private async Task OpenForwardAsync(SshChannelOpen open)
+    {
+        if (!TryReadForward(open.TypeData.Span, out var demand))
+        {
+            await open.RejectAsync(SshChannelOpenReason.AdministrativelyProhibited, "The direct-tcpip request is malformed.");
+            return;
+        }
+
+        var decision = await _context.Authority.AuthorizeAsync(demand, CancellationToken.None);
+        if (decision.Permit is null)
+        {
+            await open.RejectAsync(SshChannelOpenReason.AdministrativelyProhibited, UserText.Line(decision.Message));
+            return;
+        }
+
+        if (await TargetOrRejectAsync(open) is not { } connection)
+        {
+            return;
+        }
+
+        (string, string?)[] where = [("destination", $"{UserText.Line(demand.Address)}:{demand.Port}")];
+        SshChannel target;
+        try
+        {
+            target = await connection.OpenAsync(decision.Permit, "direct-tcpip", open.TypeData, CancellationToken.None);
+        }
+        catch (SshChannelOpenException e)
+        {
+            await open.RejectAsync(e.Reason, $"{session.Upstream.Target}: {UserText.Line(e.Description)}");
+            await session.Events.ReportAsync(demand.Name, "failed", [.. where, ("error", UserText.Line(e.Description))]);
+            return;
+        }
+
+        SshChannel accepted;
+        try
+        {
+            accepted = await open.AcceptAsync();
+        }
+        catch (IOException)
+        {
+            await Quietly.CloseAsync(target);
+            throw;
+        }
+
+        var (up, down) = await ForwardChannel.RunAsync(accepted, target, session);
+        await session.Events.ReportAsync(
+            demand.Name, "done", [.. where, ("bytes_up", up.ToString(CultureInfo.InvariantCulture)), ("bytes_down", down.ToString(CultureInfo.InvariantCulture))]);
+    }
+
+    private async Task<UpstreamConnection?> TargetOrRejectAsync(SshChannelOpen open)
+    {
+        try
+        {
+            return await upstream;
+        }
+        catch (UpstreamFailedException e)
+        {
+            await open.RejectAsync(SshChannelOpenReason.ConnectFailed, UserText.Line(e.Message));
+        }
+        catch (OperationCanceledException)
+        {
+            await open.RejectAsync(SshChannelOpenReason.ConnectFailed, "The session has ended.");
+        }
+
+        return null;
+    }
+
+    private async Task ServeTargetAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var connection = await upstream;
+            await using (connection)
+            {
+                var incoming = ServeTargetRequestsAsync(connection, cancellationToken);
+                await Task.WhenAny(connection.Completion, session.Ended);
+                if (!session.Ended.IsCompleted)
+                {
+                    // What the target still said is on its way to the user.
+                    await _channels.WaitAsync(s_lastData, time);
+                    var why = connection.Error?.Message is { Length: > 0 } text ? $": {UserText.Line(text)}" : "";
+                    session.End(new SessionEnd($"target closed the connection{why}", $"{session.Upstream.Target} closed the connection{why}"));
+                }
+
+                await incoming;
+                await CloseTargetAsync(connection);
+            }
+        }
+        catch (UpstreamFailedException e)
+        {
+            _failure = e;
+            metrics.OnUpstreamFailed(e.Failure.ToString().ToLowerInvariant());
+            await Task.WhenAny(session.Ended, Task.Delay(s_failureGrace, time, cancellationToken));
+            session.End(FailedEnd(e));
+        }
+        catch (OperationCanceledException)
+        {
+            // The session ended before its target was reached.
+        }
+    }
+
+    private async Task CloseTargetAsync(UpstreamConnection connection)
+    {
+        try
+        {
+            await connection.CloseAsync().AsTask().WaitAsync(s_farewell, time);
+        }
+        catch (Exception e) when (e is TimeoutException or IOException)
+        {
+            // Disposed by the caller.
+        }
+    }
+
+    private async Task ServeTargetRequestsAsync(UpstreamConnection connection, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await foreach (var incoming in connection.IncomingAsync(cancellationToken))
+            {
+                switch (incoming)
+                {
+                    case SshChannelOpen { ChannelType: "auth-agent@openssh.com" } open when _context.Agent is not null:
+                        _channels.Run(() => OpenAgentAsync(open));
+                        break;
+                    case SshChannelOpen open:
+                        await open.RejectAsync(SshChannelOpenReason.AdministrativelyProhibited, "not allowed in this session");
+                        break;
+                    case SshGlobalRequest { WantReply: true } request:
+                        // hostkeys-00@openssh.com and others speak about the target, not about the gateway that the user sees.
+                        await request.ReplyAsync(false, default);
+                        break;
+                }
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            // The target's connection is over.
+        }
+    }
+
+    private async Task OpenAgentAsync(SshChannelOpen open)
+    {
+        try
+        {
+            SshChannel agent;
+            try
+            {
+                agent = await user.OpenChannelAsync(open.ChannelType, default, CancellationToken.None);
+            }
+            catch (SshChannelOpenException e)
+            {
+                await open.RejectAsync(e.Reason, e.Description);
+                return;
+            }
+
+            await ForwardChannel.RunAsync(agent, await open.AcceptAsync(), session);
+        }
+        catch (IOException)
+        {
+            // A connection is over.
+        }
+    }
+
+    private async Task LimitAsync(CancellationToken cancellationToken)
+    {
+        if (session.EndsAt is not { } end)
+        {
+            return;
+        }
+
+        try
+        {
+            TimeSpan left;
+            while ((left = end - time.GetUtcNow()) > TimeSpan.Zero)
+            {
+                await Task.Delay(left < TimeSpan.FromDays(1) ? left : TimeSpan.FromDays(1), time, cancellationToken);
+            }
+
+            session.End(new SessionEnd("time limit reached", "The time that policy gives this session is over."));
+        }
+        catch (OperationCanceledException)
+        {
+            // The session ended before.
+        }
+    }
+
+    // RFC 4254 §7.2: host to connect, port, originator address, originator port.
+    private static bool TryReadForward(ReadOnlySpan<byte> data, out ChannelDemand.TcpForwarding demand)
+    {
+        demand = null!;
+        var reader = new SshReader(data);
+        if (!reader.TryReadText(255, out var host) || !reader.TryReadUInt32(out var port) || !reader.TryReadText(255, out _) || !reader.TryReadUInt32(out _)
+            || !reader.IsAtEnd || host.Length == 0 || port is 0 or > 65535 || host.AsSpan().ContainsAnyInRange('\0', ' '))
+        {
+            return false;
+        }
+
+        demand = new ChannelDemand.TcpForwarding(host, (int)port);
+        return true;
+    }
+}

@@ -1,0 +1,20 @@
+using Relay.Gateway.Grid;
+using Relay.Gateway.Recording;
+
+namespace Relay.Gateway.Sessions;
+
+/// <summary>Ships a session's chunks to its silo.</summary>
+internal sealed class SiloRecordingStore(GatewaySession session) : IRecordingStore
+{
+    public async Task StoreAsync(int recording, int sequence, ReadOnlyMemory<byte> gzip, string? title, bool last, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Delivery.RetryAsync(ct => session.Silo.StoreChunkAsync(session.Id, recording, sequence, gzip, title, last, ct), session.Time);
+        }
+        catch (GridException e)
+        {
+            throw new RecordingFailedException($"The recording could not be stored: {e.Message}", e);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Relay.Gateway.Grid;
+using Relay.Gateway.Hosting;
+using Relay.Gateway.Proxy;
+using Relay.Gateway.Sessions;
+using Relay.Gateway.Upstream;
+using Relay.Protocol.Grid;
+using Relay.Protocol.Ssh;
+
+namespace Relay.Gateway.Ssh;
+
+/// <summary>Serves users' connections from the first byte to the end of the session. Safe for concurrent use: one instance for all.</summary>
+internal sealed partial class UserConnection(
+    GatewayOptions options, SiloPool silos, LiveSessions live, UpstreamConnector upstreams, GatewayMetrics metrics, TimeProvider time, ILogger<UserConnection> logger)
+{
+    /// <summary>Serves one connection; owns <paramref name="stream"/>. Never throws.</summary>
+    /// <param name="place">Given back as soon as the user is logged in.</param>
+    /// <param name="cut">Cancelled when a newer connection needs this one's place, or at shutdown, before login.</param>
+    public async Task RunAsync(Stream stream, IPEndPoint client, IReadOnlyList<SshPrivateKey> hostKeys, StartupBudget.Ticket place, CancellationToken cut)
+    {
+        await using var transport = new PrefaceStream(stream);
+        using var gone = new CancellationTokenSource();
+        Task<UpstreamConnection>? upstream = null;
+        var authenticator = new LoginAuthenticator(transport, client, silos, metrics, time, session =>
+        {
+            live.Add(session);
+
+            // The target is reached while the user's own login completes.
+            upstream = upstreams.ConnectAsync(session, gone.Token);
+        });
+        SessionEnd end = SessionEnd.ConnectionLost;
+        try
+        {
+            var user = await LogInAsync(transport, authenticator, hostKeys, cut);
+            place.Dispose();
+            if (user is not null && authenticator.Session is { } session && upstream is not null)
+            {
+                LogOpened(logger, session.Id, session.Login.Socket, session.Silo.Address);
+                end = await new SessionProxy(user, session, upstream, metrics, time).RunAsync();
+            }
+        }
+        catch (Exception e)
+        {
+            // A fault of ours ends one connection, never the process (L14).
+            LogFailed(logger, e);
+            end = new SessionEnd("failed in the gateway", null);
+        }
+        finally
+        {
+            place.Dispose();
+            if (authenticator.Session is { } session)
+            {
+                session.End(end);
+                await gone.CancelAsync();
+                await DropAsync(upstream);
+                await FinishAsync(session, await session.Ended);
+            }
+        }
+    }
+
+    private async Task<SshConnection?> LogInAsync(PrefaceStream transport, LoginAuthenticator authenticator, IReadOnlyList<SshPrivateKey> hostKeys, CancellationToken cut)
+    {
+        try
+        {
+            return await SshConnection.AcceptAsync(
+                transport,
+                new SshServerOptions
+                {
+                    HostKeys = hostKeys,
+                    LoginGraceTime = options.LoginGraceTime,
+                    MaxChannels = options.MaxChannels,
+                    KeepAliveInterval = options.KeepAliveInterval,
+                    TimeProvider = time,
+                },
+                authenticator,
+                cut);
+        }
+        catch (SshException e)
+        {
+            metrics.OnLoginFailed(e.Reason switch
+            {
+                SshDisconnectReason.ConnectionLost => "ended",
+                SshDisconnectReason.NoMoreAuthMethodsAvailable => "authentication",
+                _ => "protocol",
+            });
+            LogLoginFailed(logger, e.Reason, e.Message);
+        }
+        catch (InvalidDataException)
+        {
+            metrics.OnLoginFailed("preface");
+        }
+        catch (OperationCanceledException)
+        {
+            metrics.OnLoginFailed("evicted");
+        }
+        catch (IOException)
+        {
+            metrics.OnLoginFailed("ended");
+        }
+
+        return null;
+    }
+
+    // A connection to the target that nobody took over.
+    private static async Task DropAsync(Task<UpstreamConnection>? upstream)
+    {
+        if (upstream is null)
+        {
+            return;
+        }
+
+        try
+        {
+            await (await upstream).DisposeAsync();
+        }
+        catch (Exception e) when (e is UpstreamFailedException or OperationCanceledException)
+        {
+            // It was never there.
+        }
+    }
+
+    private async Task FinishAsync(GatewaySession session, SessionEnd end)
+    {
+        await session.Events.FlushAsync();
+        live.Remove(session);
+        metrics.OnSessionEnded(session.BytesUp, session.BytesDown);
+        LogEnded(logger, session.Id, end.Outcome, session.BytesUp, session.BytesDown);
+        try
+        {
+            var request = new EndSessionRequest(end.Outcome, session.BytesUp, session.BytesDown);
+            await Delivery.RetryAsync(ct => session.Silo.EndSessionAsync(session.Id, request, ct), time);
+        }
+        catch (GridException e)
+        {
+            // Its silo is gone: the reaper of the grid ends the row.
+            LogEndNotDelivered(logger, session.Id, e.Message);
+        }
+    }
+}
