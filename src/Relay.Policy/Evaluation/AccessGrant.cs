@@ -37,8 +37,8 @@ public sealed class AccessGrant
     public long PolicyVersion { get; }
 
     /// <summary>
-    /// The instant from which the policies that allowed it no longer do (end of a time window, <c>when.before</c>, longest duration); ask again then.
-    /// Null: no clause ends it.
+    /// Until when the policies that allow it now do so without a break (end of a time window, <c>when.before</c>, longest duration).
+    /// Ask again then: another window may have opened. Null: no clause ends it.
     /// </summary>
     public DateTimeOffset? EndsAt { get; }
 }
