@@ -41,7 +41,7 @@ public sealed record OpenSessionRequest(string PublicKey, string Socket, string?
 /// <summary>Answer to <see cref="OpenSessionRequest"/>: a denial is an answer, not an error.</summary>
 /// <param name="Message">Text for the user, one or more lines: on denial which clause and fact were missing, with the decision id.</param>
 /// <param name="Upstream">How to log in to the target; null when denied.</param>
-/// <param name="EndsAt">When the session must end (policy duration, certificate end); null: no limit.</param>
+/// <param name="EndsAt">When policy ends the session; null: no limit. A certificate's end stops new logins, not this session; withdrawing the user, key or CA does.</param>
 public sealed record OpenSessionResponse(bool Allowed, Guid SessionId, Guid DecisionId, string? Message, SshUpstream? Upstream, RecordingSettings? Recording, DateTimeOffset? EndsAt);
 
 /// <summary>How the gateway logs in to the target of an SSH socket.</summary>
@@ -74,7 +74,11 @@ public sealed record HostKeyRequest(string HostKey);
 /// <summary>Answer to <see cref="HostKeyRequest"/>.</summary>
 public sealed record HostKeyResponse(bool Accepted, string? Message);
 
-/// <summary>Something happened in a session: <c>POST /grid/v1/sessions/{id}/events</c>.</summary>
+/// <summary>
+/// Something happened in a session: <c>POST /grid/v1/sessions/{id}/events</c>; also taken for two minutes after its end.
+/// A channel that closed is reported with status "done" or "failed" and metadata <c>decision_id</c> (from <see cref="AuthorizeResponse"/>):
+/// until then, losing that right ends the session.
+/// </summary>
 public sealed record SessionEventRequest(string Type, string Status, IReadOnlyDictionary<string, string> Metadata);
 
 /// <summary>The session is over: <c>POST /grid/v1/sessions/{id}/end</c>. Idempotent.</summary>

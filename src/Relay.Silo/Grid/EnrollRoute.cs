@@ -1,0 +1,47 @@
+using Relay.Protocol.Grid;
+using Relay.Silo.Authorities;
+
+namespace Relay.Silo.Grid;
+
+/// <summary>A gateway with a token gets its certificate; the only route for peers that have none.</summary>
+internal sealed partial class EnrollRoute(IAuthorities authorities, GatewayTokens tokens, TimeProvider time, ILogger<EnrollRoute> logger) : IGridRoutes
+{
+    public void Map(IEndpointRouteBuilder routes) => routes.MapPost(GridRoutes.Enroll, EnrollAsync).Open();
+
+    private async Task EnrollAsync(HttpContext context)
+    {
+        if (await GridReply.ReadAsync(context, GridJson.Default.EnrollRequest, time) is not { } request)
+            return;
+
+        // The token first: a stranger learns nothing about what else would be wrong.
+        if (!authorities.TryVerifyToken(request.Token ?? "", TokenTypes.Gateway, out var token)
+            || !await tokens.IsValidAsync(token.Id, context.RequestAborted))
+        {
+            LogRefused(logger, context.Connection.RemoteIpAddress?.ToString() ?? "");
+            await GridReply.RefuseAsync(context, StatusCodes.Status401Unauthorized, "token_invalid", "the gateway token is not one of this grid, has expired or was revoked");
+            return;
+        }
+
+        if (!GridCertificates.IsName(request.Name))
+        {
+            await GridReply.RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_name", "a gateway's name is 1 to 63 characters of [a-z0-9.-]");
+            return;
+        }
+
+        if (!GridCertificates.TryReadSigningRequest(request.CertificateSigningRequest, out var key))
+        {
+            await GridReply.RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_request", "the signing request is not PKCS#10 in PEM for an ECDSA P-256 key, or its signature does not hold");
+            return;
+        }
+
+        using var certificate = authorities.IssueGridCertificate(new GridPeer(GridRole.Gateway, request.Name), key);
+        LogEnrolled(logger, request.Name, token.Id, certificate.NotAfter);
+        await GridReply.WriteAsync(context, new EnrollResponse(certificate.ExportCertificatePem(), authorities.GridCa.ExportCertificatePem()), GridJson.Default.EnrollResponse);
+    }
+
+    [LoggerMessage(4003, LogLevel.Information, "gateway {Gateway} enrolled with token {TokenId} until {NotAfter}")]
+    private static partial void LogEnrolled(ILogger logger, string gateway, Guid tokenId, DateTimeOffset notAfter);
+
+    [LoggerMessage(4004, LogLevel.Warning, "enrolment refused from {Remote}")]
+    private static partial void LogRefused(ILogger logger, string remote);
+}

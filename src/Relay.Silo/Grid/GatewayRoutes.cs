@@ -1,0 +1,177 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using Relay.Protocol.Grid;
+using Relay.Silo.Authorities;
+using Relay.Silo.Hosting;
+using Relay.Silo.Sessions;
+using Relay.Silo.Storage;
+
+namespace Relay.Silo.Grid;
+
+/// <summary>Introduction and control stream of gateways.</summary>
+internal sealed partial class GatewayRoutes(
+    IAuthorities authorities,
+    SiloDirectory directory,
+    SiloIdentity self,
+    GatewaySubscriptions subscriptions,
+    SessionRegistry registry,
+    TimeProvider time,
+    GridDrain drain,
+    ILogger<GatewayRoutes> logger) : IGridRoutes
+{
+    /// <summary>A gateway that hears nothing for a few of these goes to another silo.</summary>
+    public static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(5);
+
+    // 36 bytes a session: some 25,000 sessions of one gateway.
+    private const int MaxSubscriptionBytes = 1024 * 1024;
+    private static readonly TimeSpan SightingInterval = TimeSpan.FromSeconds(20);
+    private static readonly ControlMessage Ping = new("ping", null, null);
+    private readonly ConcurrentDictionary<string, GatewayHello> _hellos = new(StringComparer.Ordinal);
+
+    public void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapPost(GridRoutes.Hello, HelloAsync).For(GridRole.Gateway);
+        routes.MapPost(GridRoutes.Control, ControlAsync).For(GridRole.Gateway);
+    }
+
+    private async Task HelloAsync(HttpContext context)
+    {
+        if (await GridReply.ReadAsync(context, GridJson.Default.GatewayHello, time) is not { } hello)
+            return;
+        var name = context.GridPeer().Name;
+        if (hello.Gateway != name)
+        {
+            await GridReply.RefuseAsync(context, StatusCodes.Status403Forbidden, "wrong_name", $"the certificate is for {name}");
+            return;
+        }
+
+        if (!GridAddress.TryParse(hello.SshAddress, out _, out _))
+        {
+            await GridReply.RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_address", "ssh_address is host:port");
+            return;
+        }
+
+        hello = hello with { Version = PlainText.Clean(hello.Version, 100) };
+        if (!_hellos.TryGetValue(name, out var former) || former != hello)
+        {
+            _hellos[name] = hello;
+            LogHello(logger, name, hello.Version, hello.SshAddress);
+        }
+
+        await directory.GatewaySeenAsync(name, hello.SshAddress, hello.Version, self.Address, context.RequestAborted);
+        var silos = await directory.GridAddressesAsync(context.RequestAborted);
+        var welcome = new GatewayWelcome(authorities.GatewayHostKey.ExportOpenSsh("relay-gateway"), silos.Count == 0 ? [self.Address] : silos);
+        await GridReply.WriteAsync(context, welcome, GridJson.Default.GatewayWelcome);
+    }
+
+    private async Task ControlAsync(HttpContext context)
+    {
+        if (await GridReply.ReadBytesAsync(context, MaxSubscriptionBytes, time) is not { } body)
+            return;
+        ControlSubscription? claim;
+        try
+        {
+            claim = JsonSerializer.Deserialize(body, GridJson.Default.ControlSubscription);
+        }
+        catch (JsonException)
+        {
+            claim = null;
+        }
+
+        if (claim?.Sessions is null)
+        {
+            await GridReply.RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_message", "the body is not a control subscription");
+            return;
+        }
+
+        var gateway = context.GridPeer().Name;
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, drain.Token);
+
+        // Subscribed before the lists are compared: what ends meanwhile comes through the queue.
+        using var subscription = subscriptions.Subscribe(gateway);
+        LogSubscribed(logger, gateway, claim.Sessions.Count);
+        context.Response.ContentType = "application/x-ndjson";
+        await WriteAsync(context, Ping, stop.Token);
+        foreach (var dead in await registry.ReconcileAsync(gateway, claim.Sessions, subscriptions.IsOnly(subscription), stop.Token))
+            await WriteAsync(context, new ControlMessage("end_session", dead, "the session is over"), stop.Token);
+        try
+        {
+            await SendAsync(context, gateway, subscription, stop.Token);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // The gateway left.
+        }
+        catch (OperationCanceledException) when (drain.Token.IsCancellationRequested)
+        {
+            // This silo stops: what is in the queue still goes out, then the stream ends and the gateway goes elsewhere.
+            while (subscription.Messages.TryRead(out var message))
+                await WriteAsync(context, message, context.RequestAborted);
+        }
+
+        LogUnsubscribed(logger, gateway);
+    }
+
+    private async Task SendAsync(HttpContext context, string gateway, GatewaySubscriptions.Subscription subscription, CancellationToken cancellationToken)
+    {
+        var sighted = time.GetTimestamp();
+        while (true)
+        {
+            if (time.GetElapsedTime(sighted) >= SightingInterval)
+            {
+                sighted = time.GetTimestamp();
+                await SightAsync(gateway, cancellationToken);
+            }
+
+            using var pause = new CancellationTokenSource(PingInterval, time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(pause.Token, cancellationToken);
+            try
+            {
+                // False: it fell behind by a whole queue; it subscribes again and is told the rest then.
+                if (!await subscription.Messages.WaitToReadAsync(either.Token))
+                    return;
+                while (subscription.Messages.TryRead(out var message))
+                    await WriteAsync(context, message, cancellationToken);
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                await WriteAsync(context, Ping, cancellationToken);
+            }
+        }
+    }
+
+    private async Task SightAsync(string gateway, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (_hellos.TryGetValue(gateway, out var hello))
+                await directory.GatewaySeenAsync(gateway, hello.SshAddress, hello.Version, self.Address, cancellationToken);
+        }
+        catch (Npgsql.NpgsqlException e)
+        {
+            // Only the directory goes stale; the control stream must not end with the database.
+            LogNotSighted(logger, gateway, e.Message);
+        }
+    }
+
+    private static async Task WriteAsync(HttpContext context, ControlMessage message, CancellationToken cancellationToken)
+    {
+        var line = JsonSerializer.SerializeToUtf8Bytes(message, GridJson.Default.ControlMessage);
+        Array.Resize(ref line, line.Length + 1);
+        line[^1] = (byte)'\n';
+        await context.Response.Body.WriteAsync(line, cancellationToken);
+        await context.Response.Body.FlushAsync(cancellationToken);
+    }
+
+    [LoggerMessage(4005, LogLevel.Information, "gateway {Gateway} is here, version {Version}, users dial {SshAddress}")]
+    private static partial void LogHello(ILogger logger, string gateway, string version, string sshAddress);
+
+    [LoggerMessage(4006, LogLevel.Information, "gateway {Gateway} listens for orders, it has {Sessions} sessions")]
+    private static partial void LogSubscribed(ILogger logger, string gateway, int sessions);
+
+    [LoggerMessage(4007, LogLevel.Information, "gateway {Gateway} does not listen for orders any more")]
+    private static partial void LogUnsubscribed(ILogger logger, string gateway);
+
+    [LoggerMessage(4008, LogLevel.Warning, "gateway {Gateway} could not be marked as seen: {Reason}")]
+    private static partial void LogNotSighted(ILogger logger, string gateway, string reason);
+}

@@ -1,0 +1,23 @@
+using Relay.Silo.Connectors;
+
+namespace Relay.Silo.Grid;
+
+/// <summary>The grid's port and the links to other silos.</summary>
+internal static class GridServiceCollectionExtensions
+{
+    public static IServiceCollection AddGrid(this IServiceCollection services)
+    {
+        services.AddSingleton<GridCertificate>();
+        services.AddSingleton<GridDrain>();
+        services.AddSingleton<SiloLinks>();
+        services.AddSingleton<ISiloHttp>(s => s.GetRequiredService<SiloLinks>());
+        services.AddSingleton<GatewayTokens>();
+        services.AddSingleton<IGridRoutes, EnrollRoute>();
+        services.AddSingleton<IGridRoutes, GatewayRoutes>();
+        services.AddSingleton<IGridRoutes, SessionRoutes>();
+        services.AddSingleton<IGridRoutes, StreamRoute>();
+        services.AddSingleton<IGridRoutes, RecordingRoute>();
+        services.AddHostedService<GridServer>();
+        return services;
+    }
+}

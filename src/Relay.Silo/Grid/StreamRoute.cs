@@ -1,0 +1,99 @@
+using Relay.Policy;
+using Relay.Protocol.Grid;
+using Relay.Protocol.Tunnel;
+using Relay.Silo.Connectors;
+using Relay.Silo.Sessions;
+using Relay.Silo.Snapshots;
+
+namespace Relay.Silo.Grid;
+
+/// <summary>A session's bytes: gateway ↔ this silo ↔ connector. Ends with the session, at once.</summary>
+internal sealed partial class StreamRoute(
+    SessionRegistry registry,
+    SessionAuthorizer authorizer,
+    SessionStore store,
+    SnapshotCell snapshots,
+    IStreamRouter router,
+    ILogger<StreamRoute> logger) : IGridRoutes
+{
+    public void Map(IEndpointRouteBuilder routes) =>
+        routes.MapPost(GridRoutes.Sessions + "/{session:guid}/stream", StreamAsync).For(GridRole.Gateway);
+
+    private async Task StreamAsync(HttpContext context)
+    {
+        if (await SessionRoutes.RequireSessionAsync(context, registry) is not { } session)
+            return;
+
+        // L27: what was allowed when the session opened may not be any more; dialling needs a grant of now.
+        var verdict = authorizer.Evaluate(session.Facts, new AccessAction.Connect(session.Facts.Username));
+        if (verdict.Grant is not { } grant || Target(session) is not { } target)
+        {
+            var message = verdict.Allowed ? "the socket cannot be reached any more" : verdict.Explain();
+            context.Response.Headers[TunnelWire.ErrorHeader] = Uri.EscapeDataString(message);
+            await GridReply.RefuseAsync(context, StatusCodes.Status403Forbidden, "denied", message);
+            return;
+        }
+
+        using var opening = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, session.Ended);
+        RoutedStream routed;
+        try
+        {
+            routed = await router.OpenAsync(grant, session.Id, target, opening.Token);
+        }
+        catch (StreamOpenException e)
+        {
+            await RefuseAsync(context, session, e.Error, e.Message);
+            return;
+        }
+        catch (OperationCanceledException) when (session.Ended.IsCancellationRequested)
+        {
+            await RefuseAsync(context, session, StreamOpenError.Failed, $"the session has ended: {session.Outcome}");
+            return;
+        }
+
+        session.CountStream(1);
+        try
+        {
+            await using var upstream = routed.Stream;
+            await RunAsync(context, session, routed);
+        }
+        finally
+        {
+            session.CountStream(-1);
+        }
+    }
+
+    private async Task RunAsync(HttpContext context, LiveSession session, RoutedStream routed)
+    {
+        await store.SetConnectorAsync(session.Id, routed.ConnectorId, routed.ConnectorName, routed.Silo, context.RequestAborted);
+        await using var user = await DuplexExchange.AcceptAsync(context);
+        var counters = new StreamPumpCounters();
+        var ending = await StreamPump.RunAsync(user, routed.Stream, counters, session.Ended);
+        LogStreamEnded(logger, session.Id, ending, counters.FirstToSecond, counters.SecondToFirst);
+    }
+
+    private async Task RefuseAsync(HttpContext context, LiveSession session, StreamOpenError error, string message)
+    {
+        LogNotOpened(logger, session.Id, error, message);
+        var metadata = new Dictionary<string, string>(StringComparer.Ordinal) { ["error"] = error.ToWire(), ["message"] = message };
+        await store.RecordEventAsync(session.Id, session.Facts.Gateway, "stream", "failed", metadata, CancellationToken.None);
+        DuplexExchange.Refuse(context, error, message);
+        await GridReply.RefuseAsync(context, context.Response.StatusCode, error.ToWire(), message);
+    }
+
+    private ConnectorTarget? Target(LiveSession session)
+    {
+        if (snapshots.Find(session.Facts.OrganizationId)?.Sockets.GetValueOrDefault(session.Facts.SocketId) is not { Target: { } target } socket)
+            return null;
+        return new ConnectorTarget(
+            socket.Id,
+            [.. socket.Connectors.Select(c => new ConnectorReference(c.Id, c.Name))],
+            target.IsBuiltIn ? StreamTarget.BuiltInSsh : StreamTarget.Tcp(target.Hostname, target.Port));
+    }
+
+    [LoggerMessage(4009, LogLevel.Information, "stream of session {SessionId} ended: {Ending}, {Up} bytes up, {Down} bytes down")]
+    private static partial void LogStreamEnded(ILogger logger, Guid sessionId, StreamPumpEnding ending, long up, long down);
+
+    [LoggerMessage(4010, LogLevel.Warning, "stream of session {SessionId} not opened: {Error}: {Reason}")]
+    private static partial void LogNotOpened(ILogger logger, Guid sessionId, StreamOpenError error, string reason);
+}

@@ -1,0 +1,6 @@
+namespace Relay.Silo.Hosting;
+
+/// <summary>Which silo this is.</summary>
+/// <param name="Address">Advertised grid address "host:port".</param>
+/// <param name="Incarnation">Made at start: the same silo, restarted, is another.</param>
+internal sealed record SiloIdentity(string Name, string Address, Guid Incarnation);

@@ -1,0 +1,147 @@
+using Relay.Policy;
+
+namespace Relay.Silo.Sessions;
+
+/// <summary>
+/// A session that lives on this silo. Ended once, for one reason; <see cref="Ended"/> is what its streams and deadlines hang on.
+/// Safe for concurrent use.
+/// </summary>
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Streams may still hold the token after the end; a source without timer or wait handle holds nothing to dispose.")]
+internal sealed class LiveSession
+{
+    // More different grants than any person opens; beyond it new channels are refused rather than untracked.
+    private const int MaxTrackedGrants = 4096;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<Guid, AccessAction> _grants = [];
+    private readonly CancellationTokenSource _ended = new();
+    private string? _outcome;
+    private ITimer? _deadline;
+    private DateTimeOffset? _endsAt;
+    private long _bytesUp;
+    private long _bytesDown;
+    private int _openStreams;
+
+    public LiveSession(SessionFacts facts, DateTimeOffset? endsAt)
+    {
+        Facts = facts;
+        _endsAt = endsAt;
+        Ended = _ended.Token;
+    }
+
+    public SessionFacts Facts { get; }
+
+    public Guid Id => Facts.Id;
+
+    /// <summary>Cancelled when the session is over.</summary>
+    public CancellationToken Ended { get; }
+
+    /// <summary>One phrase; null while it lives.</summary>
+    public string? Outcome => Volatile.Read(ref _outcome);
+
+    /// <summary>When policy ends it; null: no limit.</summary>
+    public DateTimeOffset? EndsAt
+    {
+        get
+        {
+            lock (_lock)
+                return _endsAt;
+        }
+    }
+
+    /// <summary>From the user, as the gateway reports it or as its streams counted, whichever is more.</summary>
+    public long BytesUp => Interlocked.Read(ref _bytesUp);
+
+    /// <summary>To the user.</summary>
+    public long BytesDown => Interlocked.Read(ref _bytesDown);
+
+    public int OpenStreams => Volatile.Read(ref _openStreams);
+
+    /// <summary>Remembers that a channel was allowed, so that losing that right ends the session. False: too many.</summary>
+    public bool TryTrack(Guid decisionId, AccessAction action)
+    {
+        lock (_lock)
+        {
+            if (_grants.Count >= MaxTrackedGrants)
+                return false;
+            _grants[decisionId] = action;
+            return true;
+        }
+    }
+
+    /// <summary>The channel of that decision is closed.</summary>
+    public void Release(Guid decisionId)
+    {
+        lock (_lock)
+            _grants.Remove(decisionId);
+    }
+
+    /// <summary>The different actions whose channels may be open.</summary>
+    public IReadOnlyCollection<AccessAction> TrackedActions()
+    {
+        lock (_lock)
+            return _grants.Values.ToHashSet();
+    }
+
+    public void CountStream(int change) => Interlocked.Add(ref _openStreams, change);
+
+    public void CountBytes(long up, long down)
+    {
+        Interlocked.Add(ref _bytesUp, up);
+        Interlocked.Add(ref _bytesDown, down);
+    }
+
+    /// <summary>What the gateway counted (payload of channels), when that is more than was seen here.</summary>
+    public void ReportBytes(long up, long down)
+    {
+        Raise(ref _bytesUp, up);
+        Raise(ref _bytesDown, down);
+    }
+
+    /// <summary>Calls <paramref name="elapsed"/> when <paramref name="endsAt"/> has come; null: never. Replaces the deadline there was.</summary>
+    public void SetDeadline(DateTimeOffset? endsAt, TimeProvider time, Action<LiveSession> elapsed)
+    {
+        lock (_lock)
+        {
+            if (_outcome is not null)
+                return;
+            _endsAt = endsAt;
+            _deadline?.Dispose();
+            _deadline = null;
+            if (endsAt is not { } end)
+                return;
+            var wait = end - time.GetUtcNow();
+            // Timers hold 49 days; a later end is looked at again then.
+            wait = wait < TimeSpan.Zero ? TimeSpan.Zero : wait > TimeSpan.FromDays(40) ? TimeSpan.FromDays(40) : wait;
+            _deadline = time.CreateTimer(_ => elapsed(this), null, wait, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    /// <summary>Ends it, cutting its streams. False: it was over already and keeps its first outcome.</summary>
+    public bool TryEnd(string outcome)
+    {
+        lock (_lock)
+        {
+            if (_outcome is not null)
+                return false;
+            Volatile.Write(ref _outcome, outcome);
+            _deadline?.Dispose();
+            _deadline = null;
+        }
+
+        // Not under the lock, and not on the caller's time: what hangs on the token runs elsewhere.
+        _ = _ended.CancelAsync();
+        return true;
+    }
+
+    private static void Raise(ref long value, long to)
+    {
+        for (var seen = Interlocked.Read(ref value); to > seen;)
+        {
+            var before = Interlocked.CompareExchange(ref value, to, seen);
+            if (before == seen)
+                return;
+            seen = before;
+        }
+    }
+}

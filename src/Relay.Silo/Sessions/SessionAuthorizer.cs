@@ -1,0 +1,45 @@
+using Relay.Policy;
+using Relay.Silo.Snapshots;
+
+namespace Relay.Silo.Sessions;
+
+/// <summary>
+/// The one authoriser of sessions (L22): opening, every channel, every stream and every re-evaluation come through here, and each
+/// looks at the user, the credential and the socket as they are now.
+/// </summary>
+internal sealed class SessionAuthorizer(SnapshotCell snapshots, TimeProvider time)
+{
+    /// <summary>By the current snapshot of the session's organization.</summary>
+    public SessionVerdict Evaluate(SessionFacts session, AccessAction action)
+    {
+        var decisionId = Guid.CreateVersion7();
+        return snapshots.Find(session.OrganizationId) is { } snapshot
+            ? Evaluate(snapshot, session, action, decisionId)
+            : SessionVerdict.Refused(decisionId, 0, "the organization does not exist any more");
+    }
+
+    /// <summary>By that snapshot.</summary>
+    public SessionVerdict Evaluate(OrgSnapshot snapshot, SessionFacts session, AccessAction action, Guid decisionId)
+    {
+        if (!snapshot.Users.TryGetValue(session.UserId, out var user))
+            return SessionVerdict.Refused(decisionId, snapshot.Version, "the user does not exist any more");
+        if (!Holds(snapshot, session))
+            return SessionVerdict.Refused(decisionId, snapshot.Version, $"the {session.Credential.Kind} that proved the user is not accepted any more");
+        if (!snapshot.Sockets.TryGetValue(session.SocketId, out var socket))
+            return SessionVerdict.Refused(decisionId, snapshot.Version, "the socket does not exist any more");
+
+        // The start is by the database's clock, which may be ahead of ours.
+        var now = time.GetUtcNow();
+        return SessionVerdict.Of(snapshot.Policies.Evaluate(
+            new AccessRequest(user.Subject, socket.Facts, session.ClientIp, Country: null, now, action, decisionId) { SessionStartedAt = session.StartedAt < now ? session.StartedAt : now }));
+    }
+
+    // A certificate's own end is not looked at here: it proves who logs in, and what ends a login later is a write to the
+    // organization or the session's maximum duration. A withdrawn key or a replaced CA is such a write.
+    private static bool Holds(OrgSnapshot snapshot, SessionFacts session) => session.Credential.Kind switch
+    {
+        SessionCredential.CertificateKind => session.Credential.Fingerprint == snapshot.UserCa.Fingerprint,
+        SessionCredential.KeyKind => snapshot.Keys.TryGetValue(session.Credential.Fingerprint, out var owner) && owner == session.UserId,
+        _ => false,
+    };
+}

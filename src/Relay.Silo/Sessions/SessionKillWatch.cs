@@ -1,0 +1,71 @@
+using Relay.Silo.Snapshots;
+
+namespace Relay.Silo.Sessions;
+
+/// <summary>Obeys kills that were written to the session table, from whichever silo, and clears up after silos that died.</summary>
+internal sealed partial class SessionKillWatch(
+    SessionRegistry registry, SessionStore store, DatabaseSignals signals, TimeProvider time, ILogger<SessionKillWatch> logger) : BackgroundService
+{
+    /// <summary>The longest a lost notification can delay a kill.</summary>
+    public static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
+
+    // Dead silos' gateways have this long to bring their sessions elsewhere.
+    private static readonly TimeSpan ReapGrace = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan ReapInterval = TimeSpan.FromSeconds(5);
+    private readonly Wakeup _wakeup = new();
+
+    public override Task StartAsync(CancellationToken cancellationToken)
+    {
+        signals.SessionKillRequested += _wakeup.Set;
+        return base.StartAsync(cancellationToken);
+    }
+
+    public override Task StopAsync(CancellationToken cancellationToken)
+    {
+        signals.SessionKillRequested -= _wakeup.Set;
+        return base.StopAsync(cancellationToken);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var reaped = time.GetTimestamp();
+        var failing = false;
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await _wakeup.WaitAsync(PollInterval, time, stoppingToken);
+                if (registry.Count > 0)
+                {
+                    foreach (var (sessionId, by) in await store.PendingKillsAsync(stoppingToken))
+                        registry.Kill(sessionId, by);
+                }
+
+                if (time.GetElapsedTime(reaped) > ReapInterval)
+                {
+                    reaped = time.GetTimestamp();
+                    if (await store.ReapAsync(ReapGrace, stoppingToken) is var count and > 0)
+                        LogReaped(logger, count);
+                }
+
+                failing = false;
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                if (!failing)
+                    LogFailing(logger, e.Message);
+                failing = true;
+            }
+        }
+    }
+
+    [LoggerMessage(4205, LogLevel.Warning, "ended {Count} sessions of silos that are gone")]
+    private static partial void LogReaped(ILogger logger, int count);
+
+    [LoggerMessage(4206, LogLevel.Warning, "orders to end sessions cannot be read: {Reason}")]
+    private static partial void LogFailing(ILogger logger, string reason);
+}

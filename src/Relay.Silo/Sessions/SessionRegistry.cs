@@ -1,0 +1,276 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Text.Json;
+using Relay.Policy;
+using Relay.Protocol.Grid;
+using Relay.Silo.Recordings;
+using Relay.Silo.Snapshots;
+
+namespace Relay.Silo.Sessions;
+
+/// <summary>
+/// The sessions that live on this silo. Ending one cuts its streams and tells its gateway first, and writes history afterwards,
+/// so that a slow or absent database never delays a revocation. Safe for concurrent use.
+/// </summary>
+internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObserver
+{
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
+
+    private readonly ConcurrentDictionary<Guid, LiveSession> _live = new();
+    private readonly ConcurrentDictionary<Guid, Ending> _unwritten = new();
+    private readonly Wakeup _wakeup = new();
+    private readonly SessionStore _store;
+    private readonly SessionAuthorizer _authorizer;
+    private readonly SnapshotCell _snapshots;
+    private readonly GatewaySubscriptions _gateways;
+    private readonly RecordingStates _recordings;
+    private readonly TimeProvider _time;
+    private readonly ILogger<SessionRegistry> _logger;
+
+    public SessionRegistry(
+        SessionStore store,
+        SessionAuthorizer authorizer,
+        SnapshotCell snapshots,
+        GatewaySubscriptions gateways,
+        RecordingStates recordings,
+        TimeProvider time,
+        ILogger<SessionRegistry> logger)
+    {
+        _store = store;
+        _authorizer = authorizer;
+        _snapshots = snapshots;
+        _gateways = gateways;
+        _recordings = recordings;
+        _time = time;
+        _logger = logger;
+        gateways.Lost += OnGatewayLost;
+    }
+
+    /// <summary>Raised after a session was added; not before its row exists.</summary>
+    public event Action<LiveSession>? Started;
+
+    /// <summary>Raised when a session is over.</summary>
+    public event Action<LiveSession>? Finished;
+
+    /// <summary>How many live here.</summary>
+    public int Count => _live.Count;
+
+    public IReadOnlyCollection<LiveSession> Live() => [.. _live.Values];
+
+    /// <summary>Null: not here, or not that gateway's.</summary>
+    public LiveSession? Find(Guid sessionId, string gateway) =>
+        _live.TryGetValue(sessionId, out var session) && session.Facts.Gateway == gateway ? session : null;
+
+    /// <summary>Adds a session whose row was just written, and judges it again if its organization has changed since the decision.</summary>
+    public void Add(LiveSession session, long decidedAtVersion)
+    {
+        _live[session.Id] = session;
+        _gateways.Expect(session.Facts.Gateway);
+        session.SetDeadline(session.EndsAt, _time, OnDeadline);
+        Started?.Invoke(session);
+        // A swap between decision and Add has not seen this session.
+        if (_snapshots.Find(session.Facts.OrganizationId)?.Version != decidedAtVersion)
+            Reevaluate(session);
+    }
+
+    /// <summary>The session here, or one that its gateway brings from another silo. Null: no such session, not that gateway's, or over.</summary>
+    public async ValueTask<LiveSession?> FindOrAdoptAsync(Guid sessionId, string gateway, CancellationToken cancellationToken)
+    {
+        if (_live.TryGetValue(sessionId, out var here))
+            return here.Facts.Gateway == gateway ? here : null;
+        if (_unwritten.ContainsKey(sessionId))
+            return null;
+        if (await _store.AdoptAsync(sessionId, gateway, cancellationToken) is not { EndTime: null, SocketId: { } socketId } row)
+            return null;
+
+        var credential = JsonSerializer.Deserialize(row.Credential, SessionJson.Default.SessionCredential);
+        if (credential is null || !IPAddress.TryParse(row.ClientIp, out var ip))
+            return null;
+        var facts = new SessionFacts(
+            row.SessionId, row.OrganizationId, row.UserId, row.UserEmail, socketId, row.SocketName, row.SshUser.Length == 0 ? null : row.SshUser,
+            ip, row.Gateway, credential, new DateTimeOffset(row.StartTime, TimeSpan.Zero));
+        if (row.KillRequestedAt is not null)
+            return null;
+
+        var session = new LiveSession(facts, endsAt: null);
+        if (!_live.TryAdd(sessionId, session))
+            return _live.GetValueOrDefault(sessionId);
+        LogAdopted(_logger, sessionId, gateway);
+        _gateways.Expect(gateway);
+        Started?.Invoke(session);
+        Reevaluate(session);
+        return session.Outcome is null ? session : null;
+    }
+
+    /// <summary>Ends a session now; its row follows.</summary>
+    /// <param name="reason">For the user.</param>
+    /// <param name="audit">action_type of the audit event; null: none.</param>
+    public void End(LiveSession session, string outcome, string reason, string? audit)
+    {
+        if (!session.TryEnd(outcome))
+            return;
+        _unwritten[session.Id] = new Ending(session, outcome, audit);
+        _live.TryRemove(session.Id, out _);
+        _gateways.Publish(session.Facts.Gateway, new ControlMessage("end_session", session.Id, reason));
+        Finished?.Invoke(session);
+        LogEnded(_logger, session.Id, outcome);
+        _wakeup.Set();
+    }
+
+    /// <summary>The gateway says that it is over, or has more to say about one that is. False: not that gateway's session.</summary>
+    public async Task<bool> EndByGatewayAsync(Guid sessionId, string gateway, EndSessionRequest request, CancellationToken cancellationToken)
+    {
+        var (up, down) = (Math.Max(0, request.BytesUp), Math.Max(0, request.BytesDown));
+        if (await FindOrAdoptAsync(sessionId, gateway, cancellationToken) is not { } session)
+        {
+            if (_unwritten.TryGetValue(sessionId, out var ending) && ending.Session.Facts.Gateway == gateway)
+            {
+                ending.Session.ReportBytes(up, down);
+                await WriteAsync(ending, cancellationToken);
+            }
+
+            return await _store.ReportBytesAsync(sessionId, gateway, up, down, cancellationToken);
+        }
+
+        session.ReportBytes(up, down);
+        End(session, PlainText.Clean(request.Outcome, 200), "closed", audit: null);
+        if (_unwritten.TryGetValue(sessionId, out var mine))
+            await WriteAsync(mine, cancellationToken);
+        return true;
+    }
+
+    /// <summary>Somebody asked for its end.</summary>
+    public void Kill(Guid sessionId, string by)
+    {
+        if (_live.TryGetValue(sessionId, out var session))
+            End(session, $"killed by {by}", $"the session was ended by {by}", audit: "session.killed");
+    }
+
+    /// <summary>What a gateway that subscribes claims to have against what lives here. Returns those that must not live.</summary>
+    public async Task<IReadOnlyList<Guid>> ReconcileAsync(string gateway, IReadOnlyList<Guid> claimed, bool isOnlyStream, CancellationToken cancellationToken)
+    {
+        var dead = new List<Guid>();
+        foreach (var sessionId in claimed.Distinct())
+        {
+            if (await FindOrAdoptAsync(sessionId, gateway, cancellationToken) is null)
+                dead.Add(sessionId);
+        }
+
+        if (isOnlyStream)
+        {
+            // A gateway that restarted does not claim what it had before. One that it has just opened may be missing from the list.
+            var known = claimed.ToHashSet();
+            var before = _time.GetUtcNow() - GatewaySubscriptions.Grace;
+            foreach (var session in _live.Values.Where(s => s.Facts.Gateway == gateway && s.Facts.StartedAt < before && !known.Contains(s.Id)))
+                End(session, "connection lost: the gateway restarted", "the gateway restarted", audit: null);
+        }
+
+        return dead;
+    }
+
+    public void OnSwapped(Guid organizationId, OrgSnapshot? snapshot)
+    {
+        foreach (var session in _live.Values)
+        {
+            if (session.Facts.OrganizationId == organizationId)
+                Reevaluate(session);
+        }
+    }
+
+    /// <summary>Ends every session here.</summary>
+    public void EndAll(string outcome, string reason)
+    {
+        foreach (var session in _live.Values)
+            End(session, outcome, reason, audit: null);
+    }
+
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        _gateways.Lost -= OnGatewayLost;
+        await base.StopAsync(cancellationToken);
+        await WriteAllAsync(cancellationToken);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await _wakeup.WaitAsync(RetryInterval, _time, stoppingToken);
+                await WriteAllAsync(stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+        }
+    }
+
+    private void OnDeadline(LiveSession session) => Reevaluate(session);
+
+    private void OnGatewayLost(string gateway)
+    {
+        foreach (var session in _live.Values.Where(s => s.Facts.Gateway == gateway))
+            End(session, "connection lost: the gateway is gone", "the gateway was lost", audit: null);
+    }
+
+    // Everything the session may still be doing must still be allowed, by the snapshot of now.
+    private void Reevaluate(LiveSession session)
+    {
+        var connect = _authorizer.Evaluate(session.Facts, new AccessAction.Connect(session.Facts.Username));
+        if (!connect.Allowed)
+        {
+            Revoke(session, connect);
+            return;
+        }
+
+        foreach (var action in session.TrackedActions())
+        {
+            var verdict = _authorizer.Evaluate(session.Facts, action);
+            if (!verdict.Allowed)
+            {
+                Revoke(session, verdict);
+                return;
+            }
+        }
+
+        var endsAt = connect.Grant!.EndsAt;
+        if (endsAt <= _time.GetUtcNow())
+            End(session, "maximum duration reached", "the session has reached its maximum duration", audit: "session.expired");
+        else
+            session.SetDeadline(endsAt, _time, OnDeadline);
+    }
+
+    private void Revoke(LiveSession session, SessionVerdict verdict)
+    {
+        // At the deadline policy itself says no: that is an end in time, not a revocation.
+        if (verdict.Decision.ReasonCode == ReasonCode.SessionTooLong || session.EndsAt <= _time.GetUtcNow())
+            End(session, "maximum duration reached", "the session has reached its maximum duration", audit: "session.expired");
+        else
+            End(session, $"access revoked: {verdict.Brief}", verdict.Explain(), audit: "session.revoked");
+    }
+
+    private async Task WriteAllAsync(CancellationToken cancellationToken)
+    {
+        foreach (var ending in _unwritten.Values)
+            await WriteAsync(ending, cancellationToken);
+    }
+
+    private async Task WriteAsync(Ending ending, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _store.EndAsync(ending.Session, ending.Outcome, ending.Audit, cancellationToken);
+            await _recordings.SettleAsync(ending.Session.Id, cancellationToken);
+            _unwritten.TryRemove(ending.Session.Id, out _);
+        }
+        catch (Exception e) when (e is Npgsql.NpgsqlException or IOException or TimeoutException)
+        {
+            // It stays in the list; the session is over either way.
+            LogNotWritten(_logger, ending.Session.Id, e.Message);
+        }
+    }
+
+    private sealed record Ending(LiveSession Session, string Outcome, string? Audit);
+}

@@ -1,0 +1,23 @@
+using Relay.Silo.Snapshots;
+
+namespace Relay.Silo.Sessions;
+
+/// <summary>Live sessions: who they are, what they may, how they end.</summary>
+internal static class SessionsServiceCollectionExtensions
+{
+    public static IServiceCollection AddSessions(this IServiceCollection services)
+    {
+        services.AddSingleton<SessionStore>();
+        services.AddSingleton<SessionAuthorizer>();
+        services.AddSingleton<UserIdentifier>();
+        services.AddSingleton<UpstreamCredentials>();
+        services.AddSingleton<HostKeyPins>();
+        services.AddSingleton<SessionOpener>();
+        services.AddSingleton<GatewaySubscriptions>();
+        services.AddSingleton<SessionRegistry>();
+        services.AddSingleton<ISnapshotObserver>(s => s.GetRequiredService<SessionRegistry>());
+        services.AddHostedService(s => s.GetRequiredService<SessionRegistry>());
+        services.AddHostedService<SessionKillWatch>();
+        return services;
+    }
+}

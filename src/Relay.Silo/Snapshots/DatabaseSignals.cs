@@ -1,0 +1,78 @@
+using Npgsql;
+
+namespace Relay.Silo.Snapshots;
+
+/// <summary>
+/// Listens for what other silos and the API committed. A notification is only a hint to look now: they are lost while the
+/// connection is down, so whoever listens here also polls. Handlers run on the listening task and must not block.
+/// </summary>
+internal sealed partial class DatabaseSignals(NpgsqlDataSource database, TimeProvider time, ILogger<DatabaseSignals> logger) : BackgroundService
+{
+    /// <summary>Payload: organization_id; sent by every write that bumps organization.version.</summary>
+    public const string OrganizationChannel = "relay_org";
+
+    /// <summary>Payload: session_id; sent by the write that asks for a session's end.</summary>
+    public const string SessionKillChannel = "relay_session_kill";
+
+    private const int KeepAliveSeconds = 5;
+    private static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(5);
+
+    /// <summary>An organization may have changed; also raised after each (re)connection.</summary>
+    public event Action? OrganizationChanged;
+
+    /// <summary>A session may have to end; also raised after each (re)connection.</summary>
+    public event Action? SessionKillRequested;
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var failures = 0;
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await ListenAsync(() => failures = 0, stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e) when (e is NpgsqlException or IOException or TimeoutException or InvalidOperationException)
+            {
+                LogLost(logger, e.Message);
+            }
+
+            // Full jitter: all silos lose the same database at the same moment.
+            var ceiling = Math.Min(LongestBackOff.TotalMilliseconds, 50 * Math.Pow(2, Math.Min(failures++, 10)));
+            await Task.Delay(TimeSpan.FromMilliseconds(Random.Shared.NextDouble() * ceiling), time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private async Task ListenAsync(Action connected, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        connection.Notification += (_, notification) =>
+        {
+            if (notification.Channel == OrganizationChannel)
+                OrganizationChanged?.Invoke();
+            else
+                SessionKillRequested?.Invoke();
+        };
+        await using (var listen = new NpgsqlCommand($"LISTEN {OrganizationChannel}; LISTEN {SessionKillChannel}", connection))
+            await listen.ExecuteNonQueryAsync(cancellationToken);
+        connected();
+        OrganizationChanged?.Invoke();
+        SessionKillRequested?.Invoke();
+        while (true)
+        {
+            // A connection that a middlebox dropped stays silent for ever: ask something now and then.
+            if (!await connection.WaitAsync(TimeSpan.FromSeconds(KeepAliveSeconds), cancellationToken))
+            {
+                await using var ping = new NpgsqlCommand("SELECT 1", connection) { CommandTimeout = KeepAliveSeconds };
+                await ping.ExecuteScalarAsync(cancellationToken);
+            }
+        }
+    }
+
+    [LoggerMessage(4102, LogLevel.Warning, "listening for changes interrupted, polling goes on: {Reason}")]
+    private static partial void LogLost(ILogger logger, string reason);
+}

@@ -1,0 +1,62 @@
+using System.Collections.Frozen;
+using Relay.Policy;
+using Relay.Protocol.Ssh;
+
+namespace Relay.Silo.Snapshots;
+
+/// <summary>A user as decisions see them.</summary>
+/// <param name="Groups">Ids ("D" form) and display names: policies may use either.</param>
+internal sealed record OrgUser(Guid Id, string Email, string Role, IReadOnlySet<string> Groups)
+{
+    public bool IsAdministrator => Role == "admin";
+
+    public Subject Subject { get; } = new(Id, Email, Groups, ServiceAccount: null);
+}
+
+/// <summary>A socket as decisions and sessions see it.</summary>
+/// <param name="Target">Null: a kind that this version does not serve.</param>
+/// <param name="SealedSecrets">Stays sealed in memory; null: none stored.</param>
+/// <param name="HostKeys">Accepted host keys, OpenSSH lines; empty: none pinned yet.</param>
+internal sealed record OrgSocket(SocketFacts Facts, SshTarget? Target, byte[]? SealedSecrets, IReadOnlyList<string> HostKeys, bool RecordingEnabled, IReadOnlyList<OrgConnector> Connectors)
+{
+    public Guid Id => Facts.Id;
+
+    public string Name => Facts.Name;
+}
+
+/// <summary>A connector that serves a socket.</summary>
+internal sealed record OrgConnector(Guid Id, string Name);
+
+/// <summary>Everything of one organization that a decision may depend on, at one version. Immutable; swapped whole.</summary>
+internal sealed class OrgSnapshot
+{
+    private static readonly Guid NoSocket = new("00000000-0000-0000-0000-000000000001");
+
+    public required Guid OrganizationId { get; init; }
+
+    public required string Name { get; init; }
+
+    /// <summary>organization.version these facts were read at, in one transaction.</summary>
+    public required long Version { get; init; }
+
+    /// <summary>Signs users' certificates; a plain key, never itself a certificate (L21).</summary>
+    public required SshPublicKey UserCa { get; init; }
+
+    public required FrozenDictionary<Guid, OrgUser> Users { get; init; }
+
+    /// <summary>Registered keys: "SHA256:…" to their owner.</summary>
+    public required FrozenDictionary<string, Guid> Keys { get; init; }
+
+    public required FrozenDictionary<Guid, OrgSocket> Sockets { get; init; }
+
+    /// <summary>By name, whatever the case.</summary>
+    public required FrozenDictionary<string, OrgSocket> SocketsByName { get; init; }
+
+    public required CompiledPolicies Policies { get; init; }
+
+    /// <summary>
+    /// A socket of that name as policies would see it if it existed. A name that does not exist is judged like one that does,
+    /// so that a refusal does not tell which names exist.
+    /// </summary>
+    public static SocketFacts Phantom(string name) => new(NoSocket, name, "ssh", FrozenDictionary<string, string>.Empty, DefinedUsername: null);
+}

@@ -1,0 +1,128 @@
+using System.Text.Json;
+
+namespace Relay.Silo.Snapshots;
+
+/// <summary>
+/// Keeps <see cref="SnapshotCell"/> at the database's versions: all organizations before the start goes on, then each change within
+/// milliseconds of its notification and within <see cref="PollInterval"/> without one. When the database is down the last
+/// snapshots stay: nothing can have been revoked meanwhile, since a revocation is a write.
+/// </summary>
+internal sealed partial class SnapshotFeed : BackgroundService
+{
+    /// <summary>The longest a lost notification can delay a change.</summary>
+    public static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
+
+    private readonly SnapshotCell _cell;
+    private readonly SnapshotLoader _loader;
+    private readonly DatabaseSignals _signals;
+    private readonly ISnapshotObserver[] _observers;
+    private readonly TimeProvider _time;
+    private readonly ILogger<SnapshotFeed> _logger;
+    private readonly Wakeup _wakeup = new();
+    private bool _failing;
+
+    public SnapshotFeed(SnapshotCell cell, SnapshotLoader loader, DatabaseSignals signals, IEnumerable<ISnapshotObserver> observers, TimeProvider time, ILogger<SnapshotFeed> logger)
+    {
+        _cell = cell;
+        _loader = loader;
+        _signals = signals;
+        _observers = [.. observers];
+        _time = time;
+        _logger = logger;
+    }
+
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await RefreshAsync(cancellationToken);
+        _signals.OrganizationChanged += _wakeup.Set;
+        await base.StartAsync(cancellationToken);
+    }
+
+    public override Task StopAsync(CancellationToken cancellationToken)
+    {
+        _signals.OrganizationChanged -= _wakeup.Set;
+        return base.StopAsync(cancellationToken);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await _wakeup.WaitAsync(PollInterval, _time, stoppingToken);
+                await RefreshAsync(stoppingToken);
+                if (_failing)
+                    LogRecovered(_logger);
+                _failing = false;
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                // Whatever it is, the next round tries again; deciding by the last snapshots goes on.
+                if (!_failing)
+                    LogFailing(_logger, e.Message);
+                _failing = true;
+            }
+        }
+    }
+
+    private async Task RefreshAsync(CancellationToken cancellationToken)
+    {
+        var heads = await _loader.HeadsAsync(cancellationToken);
+        var mine = _cell.Versions();
+        foreach (var gone in mine.Keys.Where(id => !heads.ContainsKey(id)))
+            Forget(gone);
+        // Different, not greater: after a failover that lost the last commit a version goes back.
+        foreach (var (organizationId, _) in heads.Where(h => !mine.TryGetValue(h.Key, out var version) || version != h.Value))
+        {
+            try
+            {
+                if (await _loader.LoadAsync(organizationId, cancellationToken) is { } snapshot)
+                {
+                    _cell.Swap(snapshot);
+                    LogSwapped(_logger, organizationId, snapshot.Version);
+                    Tell(organizationId, snapshot);
+                }
+                else
+                {
+                    Forget(organizationId);
+                }
+            }
+            catch (Exception e) when (e is InvalidDataException or JsonException)
+            {
+                // One organization's broken row must not keep the others from their revocations.
+                // What it was before is not what it is now, so it decides nothing.
+                LogUnreadable(_logger, organizationId, e.Message);
+                Forget(organizationId);
+            }
+        }
+    }
+
+    private void Forget(Guid organizationId)
+    {
+        _cell.Remove(organizationId);
+        Tell(organizationId, null);
+    }
+
+    private void Tell(Guid organizationId, OrgSnapshot? snapshot)
+    {
+        foreach (var observer in _observers)
+            observer.OnSwapped(organizationId, snapshot);
+    }
+
+    [LoggerMessage(4103, LogLevel.Debug, "organization {OrganizationId} is at version {Version}")]
+    private static partial void LogSwapped(ILogger logger, Guid organizationId, long version);
+
+    [LoggerMessage(4104, LogLevel.Warning, "organizations cannot be read, deciding by the last known versions: {Reason}")]
+    private static partial void LogFailing(ILogger logger, string reason);
+
+    [LoggerMessage(4106, LogLevel.Error, "organization {OrganizationId} cannot be read and is closed: {Reason}")]
+    private static partial void LogUnreadable(ILogger logger, Guid organizationId, string reason);
+
+    [LoggerMessage(4105, LogLevel.Information, "organizations are read again")]
+    private static partial void LogRecovered(ILogger logger);
+}
