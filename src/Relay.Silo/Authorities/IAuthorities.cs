@@ -40,6 +40,9 @@ internal interface IAuthorities
     /// <param name="type">One of <see cref="TokenTypes"/>.</param>
     bool TryVerifyToken(string token, string type, [NotNullWhen(true)] out VerifiedToken? verified);
 
+    /// <summary>As <see cref="TryVerifyToken"/>, telling an expired token from a foreign one; <paramref name="verified"/> is set for both good and expired ones.</summary>
+    TokenVerdict Verify(string token, string type, out VerifiedToken? verified);
+
     /// <summary>Certifies a user's own key: principal is the user's id, key id the e-mail address.</summary>
     /// <param name="sourceAddress">CIDR list the certificate is good from (critical option source-address); null: anywhere.</param>
     SshCertificate SignUserCertificate(Guid organizationId, Guid userId, string email, SshPublicKey key, TimeSpan lifetime, string? sourceAddress = null);
@@ -65,6 +68,17 @@ internal sealed record UpstreamCredential(SshPrivateKey Key, SshCertificate Cert
 /// <param name="OrganizationId">Empty for a gateway's: gateways serve the whole grid.</param>
 /// <param name="SubjectId">The connector or the user; empty for a gateway's.</param>
 internal sealed record VerifiedToken(Guid Id, Guid OrganizationId, Guid SubjectId);
+
+/// <summary>What a token's signature, use and dates say. The zero value admits nobody.</summary>
+internal enum TokenVerdict
+{
+    /// <summary>Malformed, for another use, or not signed by this grid.</summary>
+    Unknown = 0,
+
+    Valid,
+
+    Expired,
+}
 
 /// <summary>Claim <c>type</c>.</summary>
 internal static class TokenTypes

@@ -14,6 +14,15 @@ internal static class PrivateFiles
         File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
+    /// <summary>Makes a silo's state folder when there is none: others may pass through it (the database's account has to), not look into it.</summary>
+    public static void CreateStateDirectory(string path)
+    {
+        if (OperatingSystem.IsWindows())
+            throw new PlatformNotSupportedException(LinuxOnly);
+        if (!Directory.Exists(path))
+            Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+    }
+
     /// <summary>Writes a 0600 file, replacing one that is there; a reader sees the old or the new text, never a part.</summary>
     public static async Task WriteAsync(string path, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {

@@ -80,12 +80,16 @@ public sealed record PolicyTestRequest
 
 public sealed record PolicyTestResponse
 {
-    /// <summary>True when at least one action is allowed.</summary>
+    /// <summary>True when the condition holds and at least one action is allowed.</summary>
     public required bool Passed { get; init; }
 
-    /// <summary>Of connect, shell, exec, sftp, tcp_forwarding, agent_forwarding.</summary>
+    /// <summary>"ssh.shell", "ssh.exec", "ssh.sftp", "ssh.tcp_forwarding", "ssh.agent_forwarding", "database", …</summary>
     public required IReadOnlyList<string> AllowedActions { get; init; }
 
+    /// <summary>Every clause of the condition, met or not.</summary>
+    public required IReadOnlyList<PolicyTestReason> Clauses { get; init; }
+
+    /// <summary>Each SSH action with the reasons of its refusal.</summary>
     public required IReadOnlyList<PolicyTestAction> Actions { get; init; }
 }
 

@@ -25,6 +25,8 @@ internal sealed partial class RequestGate(RequestDelegate next, LoginSessions lo
         http.Response.Headers.XContentTypeOptions = "nosniff";
         try
         {
+            if (http.Request.Path.Value!.Contains('\0', StringComparison.Ordinal) || http.Request.Query.Any(q => q.Key.Contains('\0', StringComparison.Ordinal) || q.Value.Any(v => v?.Contains('\0', StringComparison.Ordinal) ?? false)))
+                throw new ApiException(400, ErrorCodes.BadRequest, "the address contains a NUL character");
             await AdmitAsync(http);
             await next(http);
             if (!http.Response.HasStarted && http.Response.StatusCode is 404 or 405 && http.GetEndpoint()?.Metadata.GetMetadata<AccessRule>() is null)

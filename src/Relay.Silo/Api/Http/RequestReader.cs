@@ -28,6 +28,9 @@ internal static class RequestReader
             throw new ApiException(415, ErrorCodes.UnsupportedMediaType, "send the body as application/json");
         using var document = Parse(body);
         var errors = new List<ApiErrorDetail>();
+        CheckText(document.RootElement, "", errors);
+        if (errors.Count > 0)
+            throw ApiException.Invalid(errors);
         Check(document.RootElement, type, type.Options, "", errors);
         if (errors.Count > 0)
             throw ApiException.Invalid(errors);
@@ -73,6 +76,46 @@ internal static class RequestReader
         {
             // Both count from 0 and the second counts bytes; people count from 1.
             throw new ApiException(400, ErrorCodes.InvalidJson, $"the body is not valid JSON at line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}");
+        }
+    }
+
+    // Lone surrogates, which no text can hold, and NUL, which PostgreSQL cannot store, anywhere in the body.
+    private static void CheckText(JsonElement element, string path, List<ApiErrorDetail> errors)
+    {
+        switch (element.ValueKind)
+        {
+            case JsonValueKind.String when !IsText(element.GetString, out _):
+                errors.Add(new ApiErrorDetail(path, "is not valid text"));
+                break;
+            case JsonValueKind.Array:
+                var index = 0;
+                foreach (var item in element.EnumerateArray())
+                    CheckText(item, $"{path}[{index++}]", errors);
+                break;
+            case JsonValueKind.Object:
+                foreach (var property in element.EnumerateObject())
+                {
+                    if (IsText(() => property.Name, out var name))
+                        CheckText(property.Value, Join(path, name), errors);
+                    else
+                        errors.Add(new ApiErrorDetail(path, "has a field whose name is not valid text"));
+                }
+                break;
+        }
+    }
+
+    private static bool IsText(Func<string?> read, out string text)
+    {
+        text = "";
+        try
+        {
+            text = read() ?? "";
+            return !text.Contains('\0', StringComparison.Ordinal);
+        }
+        catch (InvalidOperationException)
+        {
+            // The reader's way to say that an escape makes no character.
+            return false;
         }
     }
 

@@ -273,3 +273,13 @@ CREATE TABLE silo_member (
   PRIMARY KEY (address, incarnation)
 );
 CREATE SEQUENCE membership_version;
+
+-- Whether a connector is connected, for people: the lease holds, and the silo that holds it is not known to be gone.
+CREATE VIEW connector_status AS
+SELECT c.connector_id,
+       coalesce(l.expires_at > now(), false) AND NOT EXISTS (
+         SELECT 1 FROM silo_member m
+         WHERE m.incarnation = l.silo_incarnation AND (m.status = 'dead' OR m.alive_at < now() - interval '1 minute')
+       ) AS is_connected,
+       l.silo, l.agent_address, l.attached_at
+FROM connector c LEFT JOIN connector_lease l USING (connector_id);
