@@ -3,7 +3,6 @@ using Npgsql;
 using Relay.Api;
 using Relay.Silo.Api.Http;
 using Relay.Silo.Identity;
-using Relay.Silo.Storage;
 
 namespace Relay.Silo.Api.Resources;
 
