@@ -4,7 +4,8 @@ namespace Relay.Policy;
 
 /// <summary>
 /// A judged clause in words. SECURITY: <see cref="PolicyReason.Fact"/> and <see cref="PolicyReason.Change"/> are made of the request's own
-/// facts and the clause's path only; what the clause holds goes into <see cref="PolicyReason.Needed"/>.
+/// facts and the clause's path only (and the time zone of a daily window, in which the requester's clock is told); what the clause holds
+/// goes into <see cref="PolicyReason.Needed"/>.
 /// </summary>
 internal static class ClauseText
 {
