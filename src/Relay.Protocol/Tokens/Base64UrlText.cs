@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Text;
 using System.Diagnostics.CodeAnalysis;
 
@@ -20,7 +21,7 @@ internal static class Base64UrlText
         }
 
         var buffer = new byte[Base64Url.GetMaxDecodedLength(text.Length)];
-        if (!Base64Url.TryDecodeFromChars(text, buffer, out int written)) return false;
+        if (Base64Url.DecodeFromChars(text, buffer, out _, out int written) != OperationStatus.Done) return false;
         ReadOnlySpan<byte> decoded = buffer.AsSpan(0, written);
         if (!text.SequenceEqual(Base64Url.EncodeToString(decoded))) return false;
         bytes = decoded.ToArray();

@@ -71,8 +71,8 @@ public sealed class JsonWebTokenClaims
             foreach (JsonProperty property in root.EnumerateObject())
             {
                 if (property.Value.ValueKind != JsonValueKind.String) continue;
-                if (!TryGetName(property, out string? name) || !TryGetString(property.Value, out string? value)) return false;
-                texts.Add(name, value);
+                if (!TryGetString(property.Value, out string? value)) return false;
+                texts.Add(property.Name, value);
             }
 
             claims = new JsonWebTokenClaims(texts)
@@ -99,9 +99,9 @@ public sealed class JsonWebTokenClaims
             var options = new JsonDocumentOptions { MaxDepth = MaximumDepth, AllowDuplicateProperties = false };
             document = JsonDocument.Parse(json, options);
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            // Not JSON: the reader has no other way to say so.
+            // Not JSON, or a name with an escaped lone surrogate: the reader has no other way to say so.
             return false;
         }
 
@@ -130,21 +130,6 @@ public sealed class JsonWebTokenClaims
         catch (InvalidOperationException)
         {
             // An escaped lone surrogate, which no text can hold.
-            return false;
-        }
-    }
-
-    private static bool TryGetName(JsonProperty property, [NotNullWhen(true)] out string? name)
-    {
-        try
-        {
-            name = property.Name;
-            return true;
-        }
-        catch (InvalidOperationException)
-        {
-            // An escaped lone surrogate again.
-            name = null;
             return false;
         }
     }

@@ -1,5 +1,6 @@
 using System.IO.Enumeration;
 using System.Net;
+using System.Net.Sockets;
 
 namespace Relay.Protocol.Ssh;
 
@@ -73,9 +74,11 @@ internal static class SshCertificateOptions
     /// <summary>Reads <c>10.0.0.0/8</c> or a lone address. Bits behind the prefix must be zero, as OpenSSH demands.</summary>
     internal static bool TryParseNetwork(string text, out IPNetwork network)
     {
-        if (text.Contains('/', StringComparison.Ordinal)) return IPNetwork.TryParse(text, out network);
-        bool parsed = IPAddress.TryParse(text, out IPAddress? address);
-        network = parsed ? new IPNetwork(address!, address!.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? 32 : 128) : default;
-        return parsed;
+        network = default;
+        int slash = text.IndexOf('/', StringComparison.Ordinal);
+        if (!IPAddress.TryParse(slash < 0 ? text : text.AsSpan(0, slash), out IPAddress? address)) return false;
+        if (slash >= 0) return IPNetwork.TryParse(text, out network) && network.BaseAddress.Equals(address); // the framework masks the rest away
+        network = new IPNetwork(address, address.AddressFamily == AddressFamily.InterNetwork ? 32 : 128);
+        return true;
     }
 }
