@@ -1,1 +1,30 @@
-Console.Error.WriteLine("relay"); return 1;
+using Relay.Silo.Authorities;
+using Relay.Silo.Hosting;
+using Relay.Silo.Storage;
+
+if (SiloOptionsReader.IsHelp(args))
+{
+    Console.Write(SiloOptionsReader.Help());
+    return 0;
+}
+
+if (SiloOptionsReader.Read(args, Environment.GetEnvironmentVariable, out var errors) is not { } options)
+{
+    foreach (var error in errors)
+        await Console.Error.WriteLineAsync($"Error: {error}");
+    return 2;
+}
+
+try
+{
+    await using var silo = await SiloHost.StartAsync(options, TimeProvider.System, configure: null, CancellationToken.None);
+    if (silo.FirstPassword is { } password)
+        Console.WriteLine($"First start. Administrator: {GridBootstrap.AdministratorEmail}  password: {password}  (shown only this once)");
+    await silo.WaitForShutdownAsync(CancellationToken.None);
+    return 0;
+}
+catch (Exception e) when (e is StorageException or IOException)
+{
+    await Console.Error.WriteLineAsync($"Error: {e.Message}");
+    return 1;
+}

@@ -1,10 +1,11 @@
 using Relay.Protocol.Grid;
 using Relay.Silo.Authorities;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.Grid;
 
 /// <summary>A gateway with a token gets its certificate; the only route for peers that have none.</summary>
-internal sealed partial class EnrollRoute(IAuthorities authorities, GatewayTokens tokens, TimeProvider time, ILogger<EnrollRoute> logger) : IGridRoutes
+internal sealed partial class EnrollRoute(IAuthorities authorities, TokenStore tokens, TimeProvider time, ILogger<EnrollRoute> logger) : IGridRoutes
 {
     public void Map(IEndpointRouteBuilder routes) => routes.MapPost(GridRoutes.Enroll, EnrollAsync).Open();
 
@@ -14,8 +15,7 @@ internal sealed partial class EnrollRoute(IAuthorities authorities, GatewayToken
             return;
 
         // The token first: a stranger learns nothing about what else would be wrong.
-        if (!authorities.TryVerifyToken(request.Token ?? "", TokenTypes.Gateway, out var token)
-            || !await tokens.IsValidAsync(token.Id, context.RequestAborted))
+        if (!await tokens.IsGatewayTokenValidAsync(request.Token ?? "", context.RequestAborted))
         {
             LogRefused(logger, context.Connection.RemoteIpAddress?.ToString() ?? "");
             await GridReply.RefuseAsync(context, StatusCodes.Status401Unauthorized, "token_invalid", "the gateway token is not one of this grid, has expired or was revoked");
@@ -35,12 +35,12 @@ internal sealed partial class EnrollRoute(IAuthorities authorities, GatewayToken
         }
 
         using var certificate = authorities.IssueGridCertificate(new GridPeer(GridRole.Gateway, request.Name), key);
-        LogEnrolled(logger, request.Name, token.Id, certificate.NotAfter);
+        LogEnrolled(logger, request.Name, certificate.NotAfter);
         await GridReply.WriteAsync(context, new EnrollResponse(certificate.ExportCertificatePem(), authorities.GridCa.ExportCertificatePem()), GridJson.Default.EnrollResponse);
     }
 
-    [LoggerMessage(4003, LogLevel.Information, "gateway {Gateway} enrolled with token {TokenId} until {NotAfter}")]
-    private static partial void LogEnrolled(ILogger logger, string gateway, Guid tokenId, DateTimeOffset notAfter);
+    [LoggerMessage(4003, LogLevel.Information, "gateway {Gateway} enrolled until {NotAfter}")]
+    private static partial void LogEnrolled(ILogger logger, string gateway, DateTimeOffset notAfter);
 
     [LoggerMessage(4004, LogLevel.Warning, "enrolment refused from {Remote}")]
     private static partial void LogRefused(ILogger logger, string remote);

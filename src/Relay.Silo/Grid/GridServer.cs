@@ -30,7 +30,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
     private readonly SiloEndpoints _endpoints;
     private readonly GridCertificate _certificate;
     private readonly IEnumerable<IGridRoutes> _routes;
-    private readonly IGrainLink _grains;
+    private readonly IGrainLink? _grains;
     private readonly SessionRegistry _sessions;
     private readonly GridDrain _drain;
     private readonly ILoggerFactory _loggers;
@@ -42,7 +42,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         SiloEndpoints endpoints,
         GridCertificate certificate,
         IEnumerable<IGridRoutes> routes,
-        IGrainLink grains,
+        IEnumerable<IGrainLink> grains,
         SessionRegistry sessions,
         GridDrain drain,
         ILoggerFactory loggers,
@@ -51,7 +51,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         _endpoints = endpoints;
         _certificate = certificate;
         _routes = routes;
-        _grains = grains;
+        _grains = grains.SingleOrDefault();
         _sessions = sessions;
         _drain = drain;
         _loggers = loggers;
@@ -144,7 +144,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
             return;
         }
 
-        if (!known || peer.Role != GridRole.Silo)
+        if (_grains is null || !known || peer.Role != GridRole.Silo)
         {
             LogGrainLinkRefused(_logger, connection.RemoteEndPoint?.ToString() ?? "", known ? GridCertificates.UriFor(peer) : "no certificate");
             connection.Abort(new ConnectionAbortedException("grain calls are between silos"));

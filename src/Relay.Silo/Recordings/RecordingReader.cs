@@ -75,5 +75,12 @@ internal sealed class RecordingReader(NpgsqlDataSource database, SecretVault vau
         }
     }
 
-    private sealed record Head(byte[] SealedKey, bool Ended, int? LastSequence);
+    private sealed class Head
+    {
+        public byte[] SealedKey { get; init; } = [];
+
+        public bool Ended { get; init; }
+
+        public int? LastSequence { get; init; }
+    }
 }

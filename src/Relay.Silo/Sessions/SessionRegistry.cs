@@ -88,7 +88,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
             return null;
         var facts = new SessionFacts(
             row.SessionId, row.OrganizationId, row.UserId, row.UserEmail, socketId, row.SocketName, row.SshUser.Length == 0 ? null : row.SshUser,
-            ip, row.Gateway, credential, new DateTimeOffset(row.StartTime, TimeSpan.Zero));
+            ip, row.Gateway, credential, row.StartTime);
         if (row.KillRequestedAt is not null)
             return null;
 

@@ -44,20 +44,37 @@ internal sealed record SessionRow
 }
 
 /// <summary>What another silo's session row says, for going on with it here.</summary>
-internal sealed record StoredSession(
-    Guid SessionId,
-    Guid OrganizationId,
-    Guid UserId,
-    string UserEmail,
-    Guid? SocketId,
-    string SocketName,
-    string SshUser,
-    string ClientIp,
-    string Gateway,
-    string Credential,
-    DateTime StartTime,
-    DateTime? EndTime,
-    string Outcome,
-    DateTime? KillRequestedAt,
-    string KilledBy,
-    bool Recorded);
+internal sealed class StoredSession
+{
+    public Guid SessionId { get; init; }
+
+    public Guid OrganizationId { get; init; }
+
+    public Guid UserId { get; init; }
+
+    public string UserEmail { get; init; } = "";
+
+    public Guid? SocketId { get; init; }
+
+    public string SocketName { get; init; } = "";
+
+    public string SshUser { get; init; } = "";
+
+    public string ClientIp { get; init; } = "";
+
+    public string Gateway { get; init; } = "";
+
+    public string Credential { get; init; } = "";
+
+    public DateTimeOffset StartTime { get; init; }
+
+    public DateTimeOffset? EndTime { get; init; }
+
+    public string Outcome { get; init; } = "";
+
+    public DateTimeOffset? KillRequestedAt { get; init; }
+
+    public string KilledBy { get; init; } = "";
+
+    public bool Recorded { get; init; }
+}

@@ -101,21 +101,87 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
         return entries;
     }
 
-    private sealed record HeadRow(string Name, long Version, string UserCaPublic);
+    private sealed class HeadRow
+    {
+        public string Name { get; init; } = "";
 
-    private sealed record UserRow(Guid UserId, string Email, string Role);
+        public long Version { get; init; }
 
-    private sealed record MemberRow(Guid UserId, Guid GroupId, string DisplayName);
+        public string UserCaPublic { get; init; } = "";
+    }
 
-    private sealed record KeyRow(string Fingerprint, Guid UserId);
+    private sealed class UserRow
+    {
+        public Guid UserId { get; init; }
 
-    private sealed record SocketRow(Guid SocketId, string Name, string SocketType, string Tags, bool RecordingEnabled, string Upstream, byte[]? UpstreamSecrets, string[] HostKeys);
+        public string Email { get; init; } = "";
 
-    private sealed record SocketConnectorRow(Guid SocketId, Guid ConnectorId, string Name);
+        public string Role { get; init; } = "";
+    }
 
-    private sealed record PolicyRow(Guid PolicyId, string Name, bool OrgWide, string PolicyData, string TagRules);
+    private sealed class MemberRow
+    {
+        public Guid UserId { get; init; }
 
-    private sealed record AttachmentRow(Guid PolicyId, Guid SocketId);
+        public Guid GroupId { get; init; }
+
+        public string DisplayName { get; init; } = "";
+    }
+
+    private sealed class KeyRow
+    {
+        public string Fingerprint { get; init; } = "";
+
+        public Guid UserId { get; init; }
+    }
+
+    private sealed class SocketRow
+    {
+        public Guid SocketId { get; init; }
+
+        public string Name { get; init; } = "";
+
+        public string SocketType { get; init; } = "";
+
+        public string Tags { get; init; } = "";
+
+        public bool RecordingEnabled { get; init; }
+
+        public string Upstream { get; init; } = "";
+
+        public byte[]? UpstreamSecrets { get; init; }
+
+        public string[] HostKeys { get; init; } = [];
+    }
+
+    private sealed class SocketConnectorRow
+    {
+        public Guid SocketId { get; init; }
+
+        public Guid ConnectorId { get; init; }
+
+        public string Name { get; init; } = "";
+    }
+
+    private sealed class PolicyRow
+    {
+        public Guid PolicyId { get; init; }
+
+        public string Name { get; init; } = "";
+
+        public bool OrgWide { get; init; }
+
+        public string PolicyData { get; init; } = "";
+
+        public string TagRules { get; init; } = "";
+    }
+
+    private sealed class AttachmentRow
+    {
+        public Guid PolicyId { get; init; }
+
+        public Guid SocketId { get; init; }
+    }
 
     [LoggerMessage(4101, LogLevel.Error, "policy {Policy} of organization {OrganizationId} cannot be read and grants nothing: {Reason}")]
     private static partial void LogPolicyUnreadable(ILogger logger, string policy, Guid organizationId, string reason);
