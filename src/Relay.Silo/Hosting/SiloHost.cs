@@ -1,18 +1,13 @@
 using System.Security.Cryptography.X509Certificates;
-using System.Text;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Relay.Protocol.Hosting;
-using Relay.Silo.Authorities;
 using Relay.Silo.Grid;
-using Relay.Silo.Identity;
 using Relay.Silo.Recordings;
-using Relay.Silo.Secrets;
 using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
-using Relay.Silo.Storage;
 
 namespace Relay.Silo.Hosting;
 
@@ -25,15 +20,13 @@ internal sealed partial class SiloHost : IAsyncDisposable
     private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(15);
 
     private readonly WebApplication _app;
-    private readonly RelayDatabase _database;
-    private readonly GridAuthorities _authorities;
+    private readonly ControlPlane _control;
     private readonly SiloEndpoints _endpoints;
 
-    private SiloHost(WebApplication app, RelayDatabase database, GridAuthorities authorities, SiloEndpoints endpoints)
+    private SiloHost(WebApplication app, ControlPlane control, SiloEndpoints endpoints)
     {
         _app = app;
-        _database = database;
-        _authorities = authorities;
+        _control = control;
         _endpoints = endpoints;
     }
 
@@ -46,52 +39,25 @@ internal sealed partial class SiloHost : IAsyncDisposable
     public string ApiAddress => _app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
 
     /// <summary>The first administrator's password, when this start set the grid up; null: it was done before.</summary>
-    public string? FirstPassword { get; private init; }
+    public string? FirstPassword => _control.FirstPassword;
 
     /// <summary>Opens database and keys, starts everything, and returns when the silo serves.</summary>
     /// <param name="configure">Changes services; for tests.</param>
-    /// <exception cref="StorageException">Database or keys cannot be used.</exception>
+    /// <exception cref="Storage.StorageException">Database or keys cannot be used.</exception>
     /// <exception cref="IOException">An address cannot be listened on.</exception>
     public static async Task<SiloHost> StartAsync(SiloOptions options, TimeProvider time, Action<IServiceCollection>? configure, CancellationToken cancellationToken)
     {
         var endpoints = SiloEndpoints.Bind(options);
-        RelayDatabase? database = null;
-        GridAuthorities? authorities = null;
+        ControlPlane? control = null;
         WebApplication? app = null;
         try
         {
-            var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = "relay-silo" });
-            builder.Logging.ClearProviders().AddJsonLines().SetMinimumLevel(options.LogLevel).AddFilter("Microsoft", LogLevel.Warning);
-            using var loggers = LoggerFactory.Create(logging => logging.AddJsonLines().SetMinimumLevel(options.LogLevel));
-            database = await RelayDatabase.OpenAsync(options.Database, options.StateDirectory, loggers, time, cancellationToken);
-            var source = database.DataSource;
-            var vault = new SecretVault(await MasterKey.LoadAsync(options.MasterKeyFile, !await GridBootstrap.IsDoneAsync(source, cancellationToken), cancellationToken));
-            var passwords = new Passwords();
-            var password = await GridBootstrap.RunAsync(source, vault, passwords, options.BootstrapFile, time, cancellationToken);
-            authorities = await GridAuthorities.LoadAsync(source, vault, time, cancellationToken);
-
-            var services = builder.Services;
-            services.AddSingleton(options);
-            services.AddSingleton(endpoints);
-            services.AddSingleton(new SiloIdentity(options.Name, endpoints.Grid, Guid.NewGuid()));
-            services.AddSingleton(time);
-            services.AddSingleton(source);
-            services.AddSingleton(vault);
-            services.AddSingleton(passwords);
-            services.AddSingleton<IAuthorities>(authorities);
-            services.AddSingleton<SiloDirectory>();
-            services.AddSingleton<TokenStore>();
-            services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
-            // What StartAsync of these does is done before the next one starts; the API's server comes last.
-            services.AddSnapshots().AddRecordings().AddSessions().AddGrid();
-            configure?.Invoke(services);
-            builder.WebHost.ConfigureKestrel(kestrel => ConfigureApi(kestrel, options));
-
-            app = builder.Build();
-            app.MapHealth();
-            await WriteGatewayTokenAsync(options, endpoints, app.Services, cancellationToken);
+            using (var loggers = LoggerFactory.Create(logging => ConfigureLogging(logging, options)))
+                control = await ControlPlane.OpenAsync(ControlPlaneOptions(options), loggers, time, cancellationToken);
+            app = Build(options, endpoints, control, time, configure);
+            await control.WriteGatewayTokenAsync(Path.Combine(options.StateDirectory, "gateway.token"), endpoints.Grid, cancellationToken);
             await app.StartAsync(cancellationToken);
-            var silo = new SiloHost(app, database, authorities, endpoints) { FirstPassword = password };
+            var silo = new SiloHost(app, control, endpoints);
             silo.ReportReady();
             return silo;
         }
@@ -105,9 +71,8 @@ internal sealed partial class SiloHost : IAsyncDisposable
                 await app.DisposeAsync();
             }
 
-            authorities?.Dispose();
-            if (database is not null)
-                await database.DisposeAsync();
+            if (control is not null)
+                await control.DisposeAsync();
             endpoints.Dispose();
             throw;
         }
@@ -121,10 +86,40 @@ internal sealed partial class SiloHost : IAsyncDisposable
         using (var limit = new CancellationTokenSource(ShutdownTimeout, _app.Services.GetRequiredService<TimeProvider>()))
             await _app.StopAsync(limit.Token);
         await _app.DisposeAsync();
-        _authorities.Dispose();
         _endpoints.Dispose();
-        await _database.DisposeAsync();
+        await _control.DisposeAsync();
     }
+
+    private static WebApplication Build(SiloOptions options, SiloEndpoints endpoints, ControlPlane control, TimeProvider time, Action<IServiceCollection>? configure)
+    {
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = "relay-silo" });
+        ConfigureLogging(builder.Logging.ClearProviders(), options);
+        builder.WebHost.ConfigureKestrel(kestrel => ConfigureApi(kestrel, options));
+        builder.Services.AddSingleton(options);
+        builder.Services.AddSingleton(endpoints);
+        builder.Services.AddSingleton(new SiloIdentity(options.Name, endpoints.Grid, Guid.NewGuid()));
+        builder.Services.AddSingleton(time);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
+
+        // Each is started when the one before it serves; the API's own server comes last.
+        builder.Services.AddControlPlane(control).AddSnapshots().AddRecordings().AddSessions().AddGrid();
+        configure?.Invoke(builder.Services);
+
+        var app = builder.Build();
+        app.MapHealth();
+        return app;
+    }
+
+    private static void ConfigureLogging(ILoggingBuilder logging, SiloOptions options) =>
+        logging.AddJsonLines().SetMinimumLevel(options.LogLevel).AddFilter("Microsoft", LogLevel.Warning);
+
+    private static ControlPlaneOptions ControlPlaneOptions(SiloOptions options) => new()
+    {
+        Database = options.Database,
+        StateDirectory = options.StateDirectory,
+        MasterKeyFile = options.MasterKeyFile,
+        BootstrapFile = options.BootstrapFile,
+    };
 
     private static void ConfigureApi(KestrelServerOptions kestrel, SiloOptions options)
     {
@@ -134,17 +129,6 @@ internal sealed partial class SiloHost : IAsyncDisposable
             if (options.ApiTlsCertificateFile is { } certificate)
                 listen.UseHttps(X509Certificate2.CreateFromPemFile(certificate, options.ApiTlsKeyFile));
         });
-    }
-
-    // The embedded gateway's way in: made once, kept by whoever can read the state folder.
-    private static async Task WriteGatewayTokenAsync(SiloOptions options, SiloEndpoints endpoints, IServiceProvider services, CancellationToken cancellationToken)
-    {
-        var file = Path.Combine(options.StateDirectory, "gateway.token");
-        if (File.Exists(file))
-            return;
-        Directory.CreateDirectory(options.StateDirectory);
-        var token = await services.GetRequiredService<TokenStore>().CreateGatewayTokenAsync("embedded", [endpoints.Grid], cancellationToken);
-        await PrivateFiles.WriteAsync(file, Encoding.ASCII.GetBytes(token + "\n"), cancellationToken);
     }
 
     private void ReportReady()
