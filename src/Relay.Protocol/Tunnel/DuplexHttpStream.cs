@@ -37,6 +37,9 @@ public sealed class DuplexHttpStream : DuplexStream
     /// <summary>The response's status line and headers.</summary>
     public HttpResponseMessage Response => _message;
 
+    /// <summary>Called once when the stream is disposed, on the disposing thread. Null: nobody counts.</summary>
+    public Action? Disposed { get; set; }
+
     /// <summary>Sends the request's headers and waits for the response's; both bodies stay open.</summary>
     /// <param name="http">HTTP/2 client.</param>
     /// <param name="request">Method, address and headers; its content is set here. Version 2.0 is demanded.</param>
@@ -187,6 +190,8 @@ public sealed class DuplexHttpStream : DuplexStream
             }
 
             _message.Dispose();
+            (Disposed, var disposed) = (null, Disposed);
+            disposed?.Invoke();
         }
 
         base.Dispose(disposing);

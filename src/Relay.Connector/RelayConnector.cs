@@ -1,0 +1,236 @@
+using Microsoft.Extensions.Logging;
+using Relay.Connector.Configuration;
+using Relay.Connector.Targets;
+using Relay.Connector.Tunnel;
+using Relay.Protocol.Tunnel;
+
+namespace Relay.Connector;
+
+/// <summary>
+/// The agent: keeps one tunnel to the nearest silo, serves streams to targets on it, and never gives up unless trying again
+/// cannot help (<see cref="AttachCodes.IsFatal"/>).
+/// </summary>
+public sealed partial class RelayConnector
+{
+    private static readonly TimeSpan DialDeadline = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan SettledAfter = TimeSpan.FromSeconds(10);
+
+    private readonly ConnectorOptions _options;
+    private readonly ConnectorToken _token;
+    private readonly IBuiltInSshService? _ssh;
+    private readonly ILoggerFactory _loggers;
+    private readonly ILogger<RelayConnector> _logger;
+    private readonly TimeProvider _time;
+    private readonly EpochGate _epochs = new();
+    private readonly Guid _instance = Guid.NewGuid();
+    private IReadOnlyList<string> _silos;
+
+    private RelayConnector(ConnectorOptions options, ConnectorToken token, IBuiltInSshService? ssh, ILoggerFactory loggers, TimeProvider time)
+    {
+        _options = options;
+        _token = token;
+        _ssh = ssh;
+        _loggers = loggers;
+        _logger = loggers.CreateLogger<RelayConnector>();
+        _time = time;
+        _silos = options.Servers.Count > 0 ? options.Servers : token.Silos;
+    }
+
+    /// <summary>Reads the configuration and runs until stopped.</summary>
+    /// <param name="flags">The command line.</param>
+    /// <param name="ssh">The built-in SSH service; null: not offered.</param>
+    /// <param name="loggers">Where the log lines go.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="stop">Asks for an orderly stop: open streams may finish.</param>
+    /// <returns>See <see cref="ConnectorExitCode"/>; why it is not 0 has been logged.</returns>
+    public static async Task<int> RunAsync(ConnectorFlags flags, IBuiltInSshService? ssh, ILoggerFactory loggers, TimeProvider time, CancellationToken stop)
+    {
+        ArgumentNullException.ThrowIfNull(loggers);
+        try
+        {
+            return await RunAsync(ConnectorOptionsReader.Read(flags, Environment.GetEnvironmentVariable), ssh, loggers, time, stop);
+        }
+        catch (ConnectorConfigurationException e)
+        {
+            var logger = loggers.CreateLogger<RelayConnector>();
+            if (e.PlacesTried.Count > 0)
+                LogNoToken(logger, e.Message, e.PlacesTried);
+            else
+                LogFatal(logger, e.Message, e.ExitCode);
+            return e.ExitCode;
+        }
+    }
+
+    /// <summary>Runs until stopped.</summary>
+    /// <param name="options">Token and settings.</param>
+    /// <param name="ssh">The built-in SSH service; null: not offered.</param>
+    /// <param name="loggers">Where the log lines go.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="stop">Asks for an orderly stop: open streams may finish.</param>
+    /// <returns>See <see cref="ConnectorExitCode"/>; why it is not 0 has been logged.</returns>
+    public static async Task<int> RunAsync(ConnectorOptions options, IBuiltInSshService? ssh, ILoggerFactory loggers, TimeProvider time, CancellationToken stop)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(loggers);
+        ConnectorToken token;
+        try
+        {
+            token = ConnectorToken.Read(options);
+        }
+        catch (ConnectorConfigurationException e)
+        {
+            LogFatal(loggers.CreateLogger<RelayConnector>(), e.Message, e.ExitCode);
+            return e.ExitCode;
+        }
+
+        return await new RelayConnector(options, token, ssh, loggers, time).RunAsync(stop);
+    }
+
+    private async Task<int> RunAsync(CancellationToken stop)
+    {
+        LogStarting(AgentFacts.Version, _token.ConnectorId, _options.TokenSource);
+        await using var server = new TunnelServer(new TunnelRoutes(_epochs, new TargetDialler(TunnelWire.DialDeadline, _time), _ssh, _loggers), _loggers);
+        await server.StartAsync(stop);
+        LogServing();
+        var dialler = new SiloDialler(_token.AuthorityPin, DialDeadline, _time);
+        var backoff = new Backoff(_options.MaxRetryDelay);
+        try
+        {
+            while (true)
+            {
+                var end = await ConnectOnceAsync(server, dialler, backoff, stop);
+                if (end is { } code)
+                    return code;
+                var delay = backoff.Next();
+                LogRetry(delay.TotalSeconds);
+                await Task.Delay(delay, _time, stop);
+            }
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            LogStopping();
+            await server.DrainAsync(_options.DrainLimit, _time);
+            LogStopped();
+            return ConnectorExitCode.Ok;
+        }
+    }
+
+    /// <summary>One round: the nearest silo, then the next nearest while they cannot take us. Null: try again later.</summary>
+    private async Task<int?> ConnectOnceAsync(TunnelServer server, SiloDialler dialler, Backoff backoff, CancellationToken stop)
+    {
+        var candidates = new HashSet<string>(_silos, StringComparer.Ordinal);
+        while (candidates.Count > 0)
+        {
+            LogConnecting(string.Join(", ", candidates));
+            DialledSilo silo;
+            try
+            {
+                silo = await dialler.DialNearestAsync(candidates, stop);
+            }
+            catch (ForeignGridException e) when (_epochs.Highest == 0)
+            {
+                // Never been accepted anywhere: this is the wrong token, not a disturbance on the way.
+                LogFatal(_logger, e.Message, ConnectorExitCode.TokenForeign);
+                return ConnectorExitCode.TokenForeign;
+            }
+            catch (IOException e)
+            {
+                LogNotReached(e.Message);
+                return null;
+            }
+
+            candidates.Remove(silo.Server);
+            var (attachment, refusal) = await AttachAsync(silo, stop);
+            if (attachment is null)
+            {
+                if (FatalCode(refusal?.Code) is { } code)
+                {
+                    LogFatal(_logger, refusal!.Message ?? refusal.Code!, code);
+                    return code;
+                }
+
+                LogRefused(silo.Server, refusal?.Message ?? "the connection was closed");
+                continue;
+            }
+
+            var since = _time.GetTimestamp();
+            var end = await ServeAsync(server, silo, attachment, stop);
+
+            // A silo that accepts and closes at once must not be dialled in a tight loop.
+            if (_time.GetElapsedTime(since) > SettledAfter)
+                backoff.Reset();
+            return end;
+        }
+
+        return null;
+    }
+
+    private async Task<(Attachment? Attachment, AttachResponse? Refusal)> AttachAsync(DialledSilo silo, CancellationToken stop)
+    {
+        using var late = new CancellationTokenSource(TunnelWire.AttachDeadline + TunnelWire.ProbeDeadline, _time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(late.Token, stop);
+        AttachResponse? answer = null;
+        try
+        {
+            var request = AgentFacts.Request(_options.Token, _instance, _epochs.Highest, _ssh);
+            await AttachPreamble.WriteAsync(silo.Stream, request, TunnelJson.Default.AttachRequest, both.Token);
+            answer = await AttachPreamble.ReadAsync(silo.Stream, TunnelJson.Default.AttachResponse, both.Token);
+
+            // A silo that hands out an epoch that is over is one that was cut off: not to be believed.
+            if (answer.Accepted && answer.Epoch > 0 && _epochs.Admit(answer.Epoch))
+                return (new Attachment(silo.Server, answer), null);
+        }
+        catch (Exception e) when (e is IOException || (e is OperationCanceledException && !stop.IsCancellationRequested))
+        {
+            LogAttachFailed(silo.Server, e.Message);
+        }
+        catch
+        {
+            await silo.Stream.DisposeAsync();
+            throw;
+        }
+
+        await silo.Stream.DisposeAsync();
+        return (null, answer);
+    }
+
+    private async Task<int?> ServeAsync(TunnelServer server, DialledSilo silo, Attachment attachment, CancellationToken stop)
+    {
+        if (attachment.Answer.Silos is { Count: > 0 } silos && _options.Servers.Count == 0)
+            _silos = silos;
+        var connection = new DialledConnection(silo.Stream, silo.Remote, attachment);
+        server.Serve(connection);
+        LogConnected(attachment.Answer.Silo ?? silo.Silo.Name, silo.Server, attachment.Epoch, attachment.Answer.ConnectorName ?? "");
+
+        var over = await Task.WhenAny(connection.Completed, attachment.Dismissed).WaitAsync(stop);
+        if (over == connection.Completed && !attachment.Dismissed.IsCompleted)
+        {
+            LogClosed(silo.Server);
+            return null;
+        }
+
+        var goodbye = await attachment.Dismissed;
+        if (FatalCode(goodbye.Code) is { } code)
+        {
+            LogStoppedByServer(goodbye.Message);
+            LogFatal(_logger, goodbye.Message, code);
+            return code;
+        }
+
+        // The silo lets the old connection go on for its open streams; a new one is dialled meanwhile.
+        LogDisconnectedByServer(goodbye.Message);
+        return null;
+    }
+
+    private static int? FatalCode(string? code) => code switch
+    {
+        AttachCodes.TokenMalformed => ConnectorExitCode.TokenMalformed,
+        AttachCodes.TokenForeign => ConnectorExitCode.TokenForeign,
+        AttachCodes.TokenExpired => ConnectorExitCode.TokenExpired,
+        AttachCodes.TokenRevoked => ConnectorExitCode.TokenRevoked,
+        AttachCodes.ConnectorDeleted => ConnectorExitCode.ConnectorDeleted,
+        AttachCodes.AlreadyConnected => ConnectorExitCode.AlreadyConnected,
+        AttachCodes.ProtocolVersion => ConnectorExitCode.ProtocolVersion,
+        _ => null,
+    };
+}

@@ -1,0 +1,154 @@
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+using Relay.Connector.Targets;
+using Relay.Protocol.Tunnel;
+
+namespace Relay.Connector.Tunnel;
+
+/// <summary>What a silo may ask of the agent; see PROTOCOL.md. Safe for concurrent use.</summary>
+internal sealed partial class TunnelRoutes
+{
+    private const int MaxGoodbyeBytes = 4096;
+
+    private readonly EpochGate _epochs;
+    private readonly TargetDialler _dialler;
+    private readonly IBuiltInSshService? _ssh;
+    private readonly ILogger<TunnelRoutes> _logger;
+
+    public TunnelRoutes(EpochGate epochs, TargetDialler dialler, IBuiltInSshService? ssh, ILoggerFactory loggers)
+    {
+        _epochs = epochs;
+        _dialler = dialler;
+        _ssh = ssh;
+        _logger = loggers.CreateLogger<TunnelRoutes>();
+    }
+
+    /// <param name="context">One request.</param>
+    /// <param name="draining">Cancelled when the agent takes no more streams.</param>
+    public Task HandleAsync(HttpContext context, CancellationToken draining)
+    {
+        var attachment = context.Features.GetRequiredFeature<Attachment>();
+        return (context.Request.Method, context.Request.Path.Value) switch
+        {
+            ("POST", TunnelWire.ConnectPath) => ConnectAsync(context, attachment, draining),
+            ("GET", TunnelWire.PingPath) => PingAsync(context, attachment),
+            ("GET", TunnelWire.DrainPath) => DrainAsync(context, draining),
+            ("POST", TunnelWire.GoodbyePath) => GoodbyeAsync(context, attachment),
+            _ => NotFoundAsync(context),
+        };
+    }
+
+    private async Task ConnectAsync(HttpContext context, Attachment attachment, CancellationToken draining)
+    {
+        var headers = context.Request.Headers;
+        if (!Guid.TryParse(headers[TunnelWire.SessionHeader], out var session)
+            || !long.TryParse(headers[TunnelWire.EpochHeader], NumberStyles.None, CultureInfo.InvariantCulture, out var epoch)
+            || !StreamTarget.TryParse(headers[TunnelWire.TargetHeader], out var target))
+        {
+            DuplexExchange.Refuse(context, StreamOpenError.Failed, "the request names no session, epoch or target");
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            return;
+        }
+
+        // Both: what this tunnel was given, and what the opener believes. A silo that lost the connector fails one of them.
+        if (epoch != attachment.Epoch || !_epochs.Admit(epoch))
+        {
+            LogStaleEpoch(session, epoch, _epochs.Highest);
+            DuplexExchange.Refuse(context, StreamOpenError.StaleEpoch, string.Create(CultureInfo.InvariantCulture, $"epoch {epoch} is over; the connector has seen {_epochs.Highest}"));
+            return;
+        }
+
+        if (draining.IsCancellationRequested)
+        {
+            DuplexExchange.Refuse(context, StreamOpenError.NotAttached, "the connector is shutting down");
+            return;
+        }
+
+        if (target.IsBuiltInSsh)
+            await ServeBuiltInAsync(context, attachment, session);
+        else
+            await ServeTcpAsync(context, session, target);
+    }
+
+    private async Task ServeTcpAsync(HttpContext context, Guid session, StreamTarget target)
+    {
+        SocketDuplexStream socket;
+        try
+        {
+            socket = await _dialler.DialAsync(target, context.RequestAborted);
+        }
+        catch (StreamOpenException e)
+        {
+            LogTargetNotReached(session, target.Address, e.Error.ToWire(), e.Message);
+            DuplexExchange.Refuse(context, e.Error, e.Message);
+            return;
+        }
+
+        await using (socket)
+        await using (var stream = await DuplexExchange.AcceptAsync(context))
+        {
+            LogStreamOpened(session, target.Address);
+            var counters = new StreamPumpCounters();
+            var ending = await StreamPump.RunAsync(stream, socket, counters, CancellationToken.None);
+            LogStreamClosed(session, target.Address, ending.ToString(), counters.FirstToSecond, counters.SecondToFirst);
+        }
+    }
+
+    private async Task ServeBuiltInAsync(HttpContext context, Attachment attachment, Guid session)
+    {
+        if (_ssh is null || attachment.Answer.SshCa is not { } ca)
+        {
+            DuplexExchange.Refuse(context, StreamOpenError.Unsupported, "the connector has no built-in SSH service");
+            return;
+        }
+
+        await using var stream = await DuplexExchange.AcceptAsync(context);
+        LogStreamOpened(session, "built-in-ssh");
+        await _ssh.ServeAsync(stream, new BuiltInSshContext(ca, session), stream.Aborted);
+    }
+
+    private static Task PingAsync(HttpContext context, Attachment attachment)
+    {
+        context.Response.Headers[TunnelWire.EpochHeader] = attachment.Epoch.ToString(CultureInfo.InvariantCulture);
+        return Task.CompletedTask;
+    }
+
+    // The answer's headers say that the tunnel is up; its end says that the agent takes no more streams.
+    private static async Task DrainAsync(HttpContext context, CancellationToken draining)
+    {
+        await context.Response.Body.FlushAsync(context.RequestAborted);
+        var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var drained = draining.UnsafeRegister(static s => ((TaskCompletionSource)s!).TrySetResult(), over);
+        using var aborted = context.RequestAborted.UnsafeRegister(static s => ((TaskCompletionSource)s!).TrySetResult(), over);
+        await over.Task;
+    }
+
+    private static async Task GoodbyeAsync(HttpContext context, Attachment attachment)
+    {
+        var buffer = new byte[MaxGoodbyeBytes];
+        var length = await context.Request.Body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, context.RequestAborted);
+        try
+        {
+            if (JsonSerializer.Deserialize(buffer.AsSpan(0, length), TunnelJson.Default.Goodbye) is { Code: not null, Message: not null } goodbye)
+            {
+                attachment.Dismiss(goodbye);
+                return;
+            }
+        }
+        catch (JsonException)
+        {
+            // Falls through: null and garbage are the same refusal.
+        }
+
+        context.Response.StatusCode = StatusCodes.Status400BadRequest;
+    }
+
+    private static Task NotFoundAsync(HttpContext context)
+    {
+        context.Response.StatusCode = StatusCodes.Status404NotFound;
+        return Task.CompletedTask;
+    }
+}

@@ -1,0 +1,149 @@
+using Dapper;
+using Npgsql;
+
+namespace Relay.Silo.Connectors;
+
+/// <summary>
+/// One active connection per connector: one row, one conditional upsert, the database's clock. No lock is held, no clock of a
+/// silo is believed, and nothing here depends on a grain. Safe for concurrent use; every method throws NpgsqlException when
+/// the store cannot be asked.
+/// </summary>
+internal sealed class ConnectorLeaseStore
+{
+    /// <summary>A lease that is not renewed ends after this. The holder closes its tunnel before, by its own monotonic clock.</summary>
+    public static readonly TimeSpan HardTtl = TimeSpan.FromMinutes(15);
+
+    // A store restored from a backup may know a lower epoch than agents have seen; what an agent claims counts, but a
+    // hostile one must not be able to use the numbers up.
+    private const int MaxEpochClaim = 1000;
+
+    private const string Columns = "connector_id, epoch, silo, silo_incarnation, agent_instance, agent_address, attached_at, expires_at > clock_timestamp() AS live";
+
+    private readonly NpgsqlDataSource _database;
+    private readonly LocalSilo _silo;
+
+    public ConnectorLeaseStore(NpgsqlDataSource database, LocalSilo silo)
+    {
+        _database = database;
+        _silo = silo;
+    }
+
+    /// <summary>
+    /// Takes the lease when nobody holds it, or when the holder is the same agent instance: it may re-attach anywhere at once.
+    /// The winner's epoch is higher than any before. Null outcome on both sides cannot happen: the loser is told the holder.
+    /// </summary>
+    /// <param name="highestEpoch">The highest epoch the agent says it has seen.</param>
+    public async Task<LeaseOutcome> AttachAsync(Guid connectorId, Guid agentInstance, string agentAddress, long highestEpoch, TimeSpan ttl, CancellationToken cancellationToken)
+    {
+        const string Upsert = $"""
+            INSERT INTO connector_lease AS l (connector_id, epoch, silo, silo_incarnation, agent_instance, agent_address, attached_at, expires_at)
+            VALUES (@connectorId, least(@highestEpoch, @maxClaim) + 1, @silo, @incarnation, @agentInstance, @agentAddress, clock_timestamp(), clock_timestamp() + @ttl)
+            ON CONFLICT (connector_id) DO UPDATE SET
+              epoch = greatest(l.epoch, least(@highestEpoch, l.epoch + @maxClaim)) + 1,
+              silo = excluded.silo, silo_incarnation = excluded.silo_incarnation, agent_instance = excluded.agent_instance,
+              agent_address = excluded.agent_address, attached_at = clock_timestamp(), expires_at = clock_timestamp() + @ttl
+            WHERE l.expires_at <= clock_timestamp() OR l.agent_instance = excluded.agent_instance
+            RETURNING {Columns}
+            """;
+        await using var connection = await _database.OpenConnectionAsync(cancellationToken);
+        while (true)
+        {
+            var won = await connection.QuerySingleOrDefaultAsync<LeaseRow>(new CommandDefinition(
+                Upsert,
+                new
+                {
+                    connectorId,
+                    highestEpoch = Math.Max(0, highestEpoch),
+                    maxClaim = (long)MaxEpochClaim,
+                    silo = _silo.GridAddress,
+                    incarnation = _silo.Incarnation,
+                    agentInstance,
+                    agentAddress,
+                    ttl,
+                },
+                cancellationToken: cancellationToken));
+            if (won is not null)
+                return new(won.ToLease(), null);
+            if (await ReadAsync(connection, connectorId, cancellationToken) is { Live: true } holder)
+                return new(null, holder);
+
+            // Released between the two statements: take it.
+        }
+    }
+
+    /// <summary>Renews many leases with one statement; what comes back is still ours. A missing one was taken over or released.</summary>
+    public async Task<IReadOnlySet<Guid>> RenewAsync(IReadOnlyCollection<(Guid ConnectorId, long Epoch)> leases, TimeSpan ttl, CancellationToken cancellationToken)
+    {
+        await using var connection = await _database.OpenConnectionAsync(cancellationToken);
+        var held = await connection.QueryAsync<Guid>(new CommandDefinition(
+            """
+            UPDATE connector_lease l SET expires_at = clock_timestamp() + @ttl
+            FROM unnest(@ids, @epochs) AS mine (connector_id, epoch)
+            WHERE l.connector_id = mine.connector_id AND l.epoch = mine.epoch AND l.silo_incarnation = @incarnation
+              AND l.expires_at > clock_timestamp()
+            RETURNING l.connector_id
+            """,
+            new { ids = leases.Select(l => l.ConnectorId).ToArray(), epochs = leases.Select(l => l.Epoch).ToArray(), ttl, incarnation = _silo.Incarnation },
+            cancellationToken: cancellationToken));
+        return held.ToHashSet();
+    }
+
+    /// <summary>Gives a lease up, if it is still of this epoch: the row stays and keeps the epoch. False: it was somebody else's already.</summary>
+    public async Task<bool> ReleaseAsync(Guid connectorId, long epoch, CancellationToken cancellationToken)
+    {
+        await using var connection = await _database.OpenConnectionAsync(cancellationToken);
+        return await connection.ExecuteAsync(new CommandDefinition(
+            "UPDATE connector_lease SET expires_at = least(expires_at, clock_timestamp()) WHERE connector_id = @connectorId AND epoch = @epoch",
+            new { connectorId, epoch },
+            cancellationToken: cancellationToken)) > 0;
+    }
+
+    /// <summary>The row, live or not; null: never attached.</summary>
+    public async Task<ConnectorLease?> ReadAsync(Guid connectorId, CancellationToken cancellationToken)
+    {
+        await using var connection = await _database.OpenConnectionAsync(cancellationToken);
+        return await ReadAsync(connection, connectorId, cancellationToken);
+    }
+
+    /// <summary>The live leases among these connectors.</summary>
+    public async Task<IReadOnlyList<ConnectorLease>> ReadLiveAsync(IReadOnlyCollection<Guid> connectorIds, CancellationToken cancellationToken)
+    {
+        await using var connection = await _database.OpenConnectionAsync(cancellationToken);
+        var rows = await connection.QueryAsync<LeaseRow>(new CommandDefinition(
+            $"SELECT {Columns} FROM connector_lease WHERE connector_id = ANY (@ids) AND expires_at > clock_timestamp()",
+            new { ids = connectorIds.ToArray() },
+            cancellationToken: cancellationToken));
+        return [.. rows.Select(r => r.ToLease())];
+    }
+
+    private static async Task<ConnectorLease?> ReadAsync(NpgsqlConnection connection, Guid connectorId, CancellationToken cancellationToken)
+    {
+        var row = await connection.QuerySingleOrDefaultAsync<LeaseRow>(new CommandDefinition(
+            $"SELECT {Columns} FROM connector_lease WHERE connector_id = @connectorId",
+            new { connectorId },
+            cancellationToken: cancellationToken));
+        return row?.ToLease();
+    }
+
+    /// <summary>The row as Dapper fills it.</summary>
+    private sealed class LeaseRow
+    {
+        public Guid ConnectorId { get; init; }
+
+        public long Epoch { get; init; }
+
+        public string Silo { get; init; } = "";
+
+        public Guid SiloIncarnation { get; init; }
+
+        public Guid AgentInstance { get; init; }
+
+        public string AgentAddress { get; init; } = "";
+
+        public DateTimeOffset AttachedAt { get; init; }
+
+        public bool Live { get; init; }
+
+        public ConnectorLease ToLease() => new(ConnectorId, Epoch, Silo, SiloIncarnation, AgentInstance, AgentAddress, AttachedAt, Live);
+    }
+}

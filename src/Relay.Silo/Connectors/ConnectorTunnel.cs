@@ -1,0 +1,216 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text.Json;
+using Relay.Protocol.Tunnel;
+
+namespace Relay.Silo.Connectors;
+
+/// <summary>
+/// One attached connector: an HTTP/2 client whose only connection is the one the agent dialled. Safe for concurrent use.
+/// Ends by itself when the connection does; <see cref="CloseAsync"/> ends it.
+/// </summary>
+internal sealed class ConnectorTunnel : IDisposable
+{
+    // No DNS, no port: the connection is there already.
+    private const string BaseAddress = "http://connector";
+
+    private static readonly TimeSpan GoodbyeDeadline = TimeSpan.FromSeconds(1);
+
+    private readonly TunnelTransport _transport;
+    private readonly HttpMessageInvoker _http;
+    private readonly TimeProvider _time;
+    private int _connected;
+    private int _openStreams;
+    private volatile bool _draining;
+    private long _renewedAt;
+
+    public ConnectorTunnel(TunnelTransport transport, AdmittedConnector connector, ConnectorLease lease, long renewedAt, TimeProvider time)
+    {
+        _transport = transport;
+        _time = time;
+        _renewedAt = renewedAt;
+        Connector = connector;
+        Lease = lease;
+        _http = new HttpMessageInvoker(new SocketsHttpHandler
+        {
+            ConnectCallback = (_, _) => Interlocked.Exchange(ref _connected, 1) == 0
+                ? ValueTask.FromResult<Stream>(_transport)
+                : throw new IOException("the connector takes no more streams on this connection"),
+            EnableMultipleHttp2Connections = false,
+            MaxConnectionsPerServer = 1,
+            InitialHttp2StreamWindowSize = TunnelWire.StreamWindowBytes,
+            PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
+            PooledConnectionLifetime = Timeout.InfiniteTimeSpan,
+            KeepAlivePingDelay = TunnelWire.PingInterval,
+            KeepAlivePingTimeout = TunnelWire.PingTimeout,
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.Always,
+            MaxResponseHeadersLength = 16,
+            AllowAutoRedirect = false,
+            AutomaticDecompression = DecompressionMethods.None,
+            UseCookies = false,
+            UseProxy = false,
+            ActivityHeadersPropagator = null,
+        });
+    }
+
+    public AdmittedConnector Connector { get; }
+
+    public ConnectorLease Lease { get; }
+
+    public long Epoch => Lease.Epoch;
+
+    public int OpenStreams => Volatile.Read(ref _openStreams);
+
+    /// <summary>True: the agent finishes its open streams and takes no more.</summary>
+    public bool Draining => _draining;
+
+    /// <summary>Ends when the connection is over.</summary>
+    public Task Closed => _transport.Closed;
+
+    /// <summary>Monotonic timestamp of the last renewal that is known to have reached the store: taken before it was sent.</summary>
+    public long RenewedAt
+    {
+        get => Volatile.Read(ref _renewedAt);
+        set => Volatile.Write(ref _renewedAt, value);
+    }
+
+    /// <summary>Why <see cref="CloseAsync"/> was called; null: it was not.</summary>
+    public string? CloseCode { get; private set; }
+
+    /// <summary>Opens a stream; the agent dials the target before it answers.</summary>
+    /// <exception cref="StreamOpenException">It did not, or not in time.</exception>
+    public async ValueTask<DuplexStream> OpenAsync(Guid session, StreamTarget target, TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        if (_draining)
+            throw new StreamOpenException(StreamOpenError.NotAttached, "the connector is shutting down");
+        var request = new HttpRequestMessage(HttpMethod.Post, BaseAddress + TunnelWire.ConnectPath);
+        StreamHeaders.Write(request, session, Epoch, target);
+
+        // Counted from here on: the load of an opening counts as much as that of an open stream.
+        Interlocked.Increment(ref _openStreams);
+        try
+        {
+            var stream = await DuplexHttpStream.OpenAsync(_http, request, deadline, _time, cancellationToken);
+            stream.Disposed = () => Interlocked.Decrement(ref _openStreams);
+            return stream;
+        }
+        catch
+        {
+            Interlocked.Decrement(ref _openStreams);
+            throw;
+        }
+    }
+
+    /// <summary>True: the agent answered in time.</summary>
+    public async ValueTask<bool> PingAsync(TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        using var request = NewRequest(HttpMethod.Get, TunnelWire.PingPath);
+        using var late = new CancellationTokenSource(deadline, _time);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        try
+        {
+            using var response = await _http.SendAsync(request, stop.Token);
+            return response.StatusCode == HttpStatusCode.OK;
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            return false;
+        }
+    }
+
+    /// <summary>Waits until the agent takes no more streams. True: it drains; false: the connection is over.</summary>
+    public async Task<bool> DrainedAsync()
+    {
+        using var request = NewRequest(HttpMethod.Get, TunnelWire.DrainPath);
+        try
+        {
+            using var response = await _http.SendAsync(request, CancellationToken.None);
+            var body = await response.Content.ReadAsStreamAsync(CancellationToken.None);
+            var nothing = new byte[1];
+            if (response.StatusCode != HttpStatusCode.OK || await body.ReadAsync(nothing) != 0)
+            {
+                // Not an agent that speaks this protocol.
+                _transport.Dispose();
+                return false;
+            }
+
+            _draining = true;
+            return true;
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException)
+        {
+            _transport.Dispose();
+            return false;
+        }
+    }
+
+    /// <summary>Tells the agent why and closes; open streams are reset. Idempotent, never throws.</summary>
+    /// <param name="code">One of <see cref="AttachCodes"/>.</param>
+    /// <param name="message">One sentence for the connector's log.</param>
+    public async Task CloseAsync(string code, string message)
+    {
+        CloseCode ??= code;
+        _draining = true;
+        await SayAsync(new Goodbye(code, message));
+        _transport.Dispose();
+    }
+
+    /// <summary>Tells the agent to attach elsewhere; open streams go on. Never throws.</summary>
+    public async Task DismissAsync(string code, string message)
+    {
+        CloseCode ??= code;
+        _draining = true;
+        await SayAsync(new Goodbye(code, message));
+    }
+
+    public void Dispose()
+    {
+        _transport.Dispose();
+        _http.Dispose();
+    }
+
+    private static HttpRequestMessage NewRequest(HttpMethod method, string path) => new(method, BaseAddress + path)
+    {
+        Version = HttpVersion.Version20,
+        VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+    };
+
+    private async Task SayAsync(Goodbye goodbye)
+    {
+        using var request = NewRequest(HttpMethod.Post, TunnelWire.GoodbyePath);
+        request.Content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(goodbye, TunnelJson.Default.Goodbye));
+        request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        using var late = new CancellationTokenSource(GoodbyeDeadline, _time);
+        try
+        {
+            using var response = await _http.SendAsync(request, late.Token);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
+        {
+            // It will see the connection close and come back; only the reason is lost.
+        }
+    }
+}
+
+/// <summary>The headers of a stream opening, on the tunnel and between silos.</summary>
+internal static class StreamHeaders
+{
+    public static void Write(HttpRequestMessage request, Guid session, long epoch, StreamTarget target)
+    {
+        request.Headers.TryAddWithoutValidation(TunnelWire.SessionHeader, session.ToString());
+        request.Headers.TryAddWithoutValidation(TunnelWire.EpochHeader, epoch.ToString(CultureInfo.InvariantCulture));
+        request.Headers.TryAddWithoutValidation(TunnelWire.TargetHeader, target.ToString());
+    }
+
+    /// <summary>False: a header is missing or not what it should be.</summary>
+    public static bool TryRead(HttpRequest request, out Guid session, out long epoch, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out StreamTarget? target)
+    {
+        epoch = 0;
+        target = null;
+        return Guid.TryParse(request.Headers[TunnelWire.SessionHeader], out session)
+            && long.TryParse(request.Headers[TunnelWire.EpochHeader], NumberStyles.None, CultureInfo.InvariantCulture, out epoch)
+            && StreamTarget.TryParse(request.Headers[TunnelWire.TargetHeader], out target);
+    }
+}

@@ -1,0 +1,151 @@
+using System.Collections.Concurrent;
+using Relay.Policy;
+using Relay.Protocol.Grid;
+using Relay.Protocol.Tunnel;
+
+namespace Relay.Silo.Connectors;
+
+/// <inheritdoc cref="IStreamRouter"/>
+internal sealed partial class StreamRouter : IStreamRouter
+{
+    // A path that hangs must not cost a session when there is another one.
+    private static readonly TimeSpan FirstPathsDeadline = TimeSpan.FromSeconds(3);
+
+    private readonly ConnectorTunnels _tunnels;
+    private readonly IConnectorDirectory _directory;
+    private readonly ISiloHttp _silos;
+    private readonly LocalSilo _self;
+    private readonly TimeProvider _time;
+    private readonly ILogger<StreamRouter> _logger;
+    private readonly ConcurrentDictionary<Guid, StrongCount> _remoteStreams = new();
+
+    public StreamRouter(ConnectorTunnels tunnels, IConnectorDirectory directory, ISiloHttp silos, LocalSilo self, TimeProvider time, ILogger<StreamRouter> logger)
+    {
+        _tunnels = tunnels;
+        _directory = directory;
+        _silos = silos;
+        _self = self;
+        _time = time;
+        _logger = logger;
+    }
+
+    public async ValueTask<RoutedStream> OpenAsync(AccessGrant grant, Guid sessionId, ConnectorTarget target, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(grant);
+        if (grant.SocketId != target.SocketId)
+            throw new ArgumentException("The grant is for another socket.", nameof(grant));
+        if (target.Connectors.Count == 0)
+            throw new StreamOpenException(StreamOpenError.NotAttached, "the socket has no connector");
+
+        StreamOpenException? last = null;
+        var paths = await FindPathsAsync(target, fresh: false, cancellationToken);
+        for (var round = 0; round < 2; round++)
+        {
+            var stale = paths.Count == 0;
+            for (var i = 0; i < paths.Count; i++)
+            {
+                var path = paths[i];
+                try
+                {
+                    var deadline = i < paths.Count - 1 ? FirstPathsDeadline : TunnelWire.OpenDeadline;
+                    return await OpenAsync(path, sessionId, target.Target, deadline, cancellationToken);
+                }
+                catch (StreamOpenException e)
+                {
+                    LogPathFailed(sessionId, path.Connector.Name, path.Lease?.Silo ?? _self.GridAddress, e.Error.ToWire(), e.Message);
+                    last = new StreamOpenException(e.Error, $"connector {path.Connector.Name}: {e.Message}", e);
+                    stale |= e.Error is StreamOpenError.StaleEpoch or StreamOpenError.NotAttached;
+                }
+            }
+
+            // What was known of the connectors' places was old: once more with what the table says now.
+            if (!stale || round > 0)
+                break;
+            var known = paths;
+            paths = [.. (await FindPathsAsync(target, fresh: true, cancellationToken)).Where(p => !known.Contains(p))];
+        }
+
+        throw last ?? new StreamOpenException(StreamOpenError.NotAttached, target.Connectors.Count == 1
+            ? $"connector {target.Connectors[0].Name} is not connected"
+            : $"none of the socket's connectors is connected: {string.Join(", ", target.Connectors.Select(c => c.Name))}");
+    }
+
+    private async ValueTask<RoutedStream> OpenAsync(Path path, Guid session, StreamTarget target, TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        if (path.Tunnel is { } tunnel)
+            return new RoutedStream(await tunnel.OpenAsync(session, target, deadline, cancellationToken), path.Connector.Id, path.Connector.Name, _self.GridAddress, Hops: 1);
+
+        var lease = path.Lease!;
+        var request = new HttpRequestMessage(HttpMethod.Post, $"https://{lease.Silo}{GridRoutes.ConnectorStream(path.Connector.Id)}");
+        StreamHeaders.Write(request, session, lease.Epoch, target);
+        var count = _remoteStreams.GetOrAdd(path.Connector.Id, static _ => new StrongCount());
+        count.Increment();
+        try
+        {
+            var stream = await DuplexHttpStream.OpenAsync(_silos.For(lease.Silo), request, deadline, _time, cancellationToken);
+            stream.Disposed = count.Decrement;
+            return new RoutedStream(stream, path.Connector.Id, path.Connector.Name, lease.Silo, Hops: 2);
+        }
+        catch
+        {
+            count.Decrement();
+            throw;
+        }
+    }
+
+    /// <summary>Attached connectors, least streams first; of equals the one whose tunnel is here.</summary>
+    private async ValueTask<IReadOnlyList<Path>> FindPathsAsync(ConnectorTarget target, bool fresh, CancellationToken cancellationToken)
+    {
+        var paths = new List<Path>();
+        var elsewhere = new List<ConnectorReference>();
+        foreach (var connector in target.Connectors)
+        {
+            if (_tunnels.Find(connector.Id) is { } tunnel)
+                paths.Add(new Path(connector, tunnel, null, tunnel.OpenStreams));
+            else
+                elsewhere.Add(connector);
+        }
+
+        if (elsewhere.Count > 0)
+        {
+            try
+            {
+                foreach (var lease in await _directory.LocateAsync([.. elsewhere.Select(c => c.Id)], fresh, cancellationToken))
+                {
+                    // Our own address without a tunnel: it has just gone, or belongs to an earlier start of this silo.
+                    if (lease.Silo != _self.GridAddress && lease.Epoch >= _tunnels.HighestEpoch(lease.ConnectorId))
+                        paths.Add(new Path(elsewhere.First(c => c.Id == lease.ConnectorId), null, lease, _remoteStreams.GetValueOrDefault(lease.ConnectorId)?.Value ?? 0));
+                }
+            }
+            catch (IOException e) when (paths.Count > 0)
+            {
+                LogDirectoryFailed(e.Message);
+            }
+            catch (IOException e)
+            {
+                throw new StreamOpenException(StreamOpenError.Failed, e.Message, e);
+            }
+        }
+
+        return [.. paths.OrderBy(p => p.Streams).ThenBy(p => p.Tunnel is null)];
+    }
+
+    /// <summary>One way to a connector: through its tunnel here, or through the silo that holds it.</summary>
+    private sealed record Path(ConnectorReference Connector, ConnectorTunnel? Tunnel, ConnectorLease? Lease, int Streams)
+    {
+        public bool Equals(Path? other) => other is not null && other.Connector.Id == Connector.Id && other.Tunnel == Tunnel && other.Lease?.Epoch == Lease?.Epoch;
+
+        public override int GetHashCode() => Connector.Id.GetHashCode();
+    }
+
+    private sealed class StrongCount
+    {
+        private int _value;
+
+        public int Value => Volatile.Read(ref _value);
+
+        public void Increment() => Interlocked.Increment(ref _value);
+
+        public void Decrement() => Interlocked.Decrement(ref _value);
+    }
+}
