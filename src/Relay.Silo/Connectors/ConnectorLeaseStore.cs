@@ -1,5 +1,6 @@
 using Dapper;
 using Npgsql;
+using Relay.Silo.Hosting;
 
 namespace Relay.Silo.Connectors;
 
@@ -20,9 +21,9 @@ internal sealed class ConnectorLeaseStore
     private const string Columns = "connector_id, epoch, silo, silo_incarnation, agent_instance, agent_address, attached_at, expires_at > clock_timestamp() AS live";
 
     private readonly NpgsqlDataSource _database;
-    private readonly LocalSilo _silo;
+    private readonly SiloIdentity _silo;
 
-    public ConnectorLeaseStore(NpgsqlDataSource database, LocalSilo silo)
+    public ConnectorLeaseStore(NpgsqlDataSource database, SiloIdentity silo)
     {
         _database = database;
         _silo = silo;
@@ -55,7 +56,7 @@ internal sealed class ConnectorLeaseStore
                     connectorId,
                     highestEpoch = Math.Max(0, highestEpoch),
                     maxClaim = (long)MaxEpochClaim,
-                    silo = _silo.GridAddress,
+                    silo = _silo.Address,
                     incarnation = _silo.Incarnation,
                     agentInstance,
                     agentAddress,

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Relay.Policy;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Tunnel;
+using Relay.Silo.Hosting;
 
 namespace Relay.Silo.Connectors;
 
@@ -14,12 +15,12 @@ internal sealed partial class StreamRouter : IStreamRouter
     private readonly ConnectorTunnels _tunnels;
     private readonly IConnectorDirectory _directory;
     private readonly ISiloHttp _silos;
-    private readonly LocalSilo _self;
+    private readonly SiloIdentity _self;
     private readonly TimeProvider _time;
     private readonly ILogger<StreamRouter> _logger;
     private readonly ConcurrentDictionary<Guid, StrongCount> _remoteStreams = new();
 
-    public StreamRouter(ConnectorTunnels tunnels, IConnectorDirectory directory, ISiloHttp silos, LocalSilo self, TimeProvider time, ILogger<StreamRouter> logger)
+    public StreamRouter(ConnectorTunnels tunnels, IConnectorDirectory directory, ISiloHttp silos, SiloIdentity self, TimeProvider time, ILogger<StreamRouter> logger)
     {
         _tunnels = tunnels;
         _directory = directory;
@@ -52,7 +53,7 @@ internal sealed partial class StreamRouter : IStreamRouter
                 }
                 catch (StreamOpenException e)
                 {
-                    LogPathFailed(sessionId, path.Connector.Name, path.Lease?.Silo ?? _self.GridAddress, e.Error.ToWire(), e.Message);
+                    LogPathFailed(sessionId, path.Connector.Name, path.Lease?.Silo ?? _self.Address, e.Error.ToWire(), e.Message);
                     last = new StreamOpenException(e.Error, $"connector {path.Connector.Name}: {e.Message}", e);
                     stale |= e.Error is StreamOpenError.StaleEpoch or StreamOpenError.NotAttached;
                 }
@@ -73,7 +74,7 @@ internal sealed partial class StreamRouter : IStreamRouter
     private async ValueTask<RoutedStream> OpenAsync(Path path, Guid session, StreamTarget target, TimeSpan deadline, CancellationToken cancellationToken)
     {
         if (path.Tunnel is { } tunnel)
-            return new RoutedStream(await tunnel.OpenAsync(session, target, deadline, cancellationToken), path.Connector.Id, path.Connector.Name, _self.GridAddress, Hops: 1);
+            return new RoutedStream(await tunnel.OpenAsync(session, target, deadline, cancellationToken), path.Connector.Id, path.Connector.Name, _self.Address, Hops: 1);
 
         var lease = path.Lease!;
         var request = new HttpRequestMessage(HttpMethod.Post, $"https://{lease.Silo}{GridRoutes.ConnectorStream(path.Connector.Id)}");
@@ -113,7 +114,7 @@ internal sealed partial class StreamRouter : IStreamRouter
                 foreach (var lease in await _directory.LocateAsync([.. elsewhere.Select(c => c.Id)], fresh, cancellationToken))
                 {
                     // Our own address without a tunnel: it has just gone, or belongs to an earlier start of this silo.
-                    if (lease.Silo != _self.GridAddress && lease.Epoch >= _tunnels.HighestEpoch(lease.ConnectorId))
+                    if (lease.Silo != _self.Address && lease.Epoch >= _tunnels.HighestEpoch(lease.ConnectorId))
                         paths.Add(new Path(elsewhere.First(c => c.Id == lease.ConnectorId), null, lease, _remoteStreams.GetValueOrDefault(lease.ConnectorId)?.Value ?? 0));
                 }
             }

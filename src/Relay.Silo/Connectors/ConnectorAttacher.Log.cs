@@ -1,0 +1,16 @@
+namespace Relay.Silo.Connectors;
+
+internal sealed partial class ConnectorAttacher
+{
+    [LoggerMessage(3201, LogLevel.Information, "connector attached")]
+    private partial void LogAttached(string connector, Guid connectorId, long epoch, string remote, string version);
+
+    [LoggerMessage(3202, LogLevel.Information, "connector refused")]
+    private partial void LogRefused(string remote, string code, string cause);
+
+    [LoggerMessage(3203, LogLevel.Information, "holder of a connector probed for a newcomer")]
+    private partial void LogProbed(string connector, string silo, long epoch, string outcome);
+
+    [LoggerMessage(3204, LogLevel.Error, "the store does not answer; a connector was sent away")]
+    private partial void LogStoreFailed(string remote, string cause);
+}

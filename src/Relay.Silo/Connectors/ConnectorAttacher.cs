@@ -1,0 +1,144 @@
+using System.Globalization;
+using System.Net.Security;
+using Npgsql;
+using Relay.Protocol.Tunnel;
+using Relay.Silo.Hosting;
+
+namespace Relay.Silo.Connectors;
+
+/// <summary>Turns a TLS connection into a tunnel: request, token, lease, answer. Safe for concurrent use.</summary>
+internal sealed partial class ConnectorAttacher
+{
+    // Each try follows a holder that was found dead; somebody else may be quicker every time.
+    private const int MaxTries = 3;
+
+    private readonly IConnectorAdmission _admission;
+    private readonly ConnectorLeaseStore _leases;
+    private readonly ConnectorTunnels _tunnels;
+    private readonly IHolderProbe _probe;
+    private readonly ConnectorRecords _records;
+    private readonly SiloIdentity _self;
+    private readonly TimeProvider _time;
+    private readonly ILogger<ConnectorAttacher> _logger;
+
+    public ConnectorAttacher(
+        IConnectorAdmission admission, ConnectorLeaseStore leases, ConnectorTunnels tunnels, IHolderProbe probe,
+        ConnectorRecords records, SiloIdentity self, TimeProvider time, ILogger<ConnectorAttacher> logger)
+    {
+        _admission = admission;
+        _leases = leases;
+        _tunnels = tunnels;
+        _probe = probe;
+        _records = records;
+        _self = self;
+        _time = time;
+        _logger = logger;
+    }
+
+    /// <summary>Null: refused, and the agent has been told why; the stream is closed.</summary>
+    /// <exception cref="IOException">The peer is gone, or it is no connector.</exception>
+    public async Task<ConnectorTunnel?> AttachAsync(SslStream stream, string remote, CancellationToken cancellationToken)
+    {
+        AttachRequest request;
+        try
+        {
+            request = await AttachPreamble.ReadAsync(stream, TunnelJson.Default.AttachRequest, cancellationToken);
+        }
+        catch (AttachProtocolException e)
+        {
+            return await RefuseAsync(stream, remote, AttachCodes.BadRequest, e.Message, cancellationToken);
+        }
+
+        if (request.Protocol != TunnelWire.ProtocolVersion)
+        {
+            return await RefuseAsync(stream, remote, AttachCodes.ProtocolVersion, string.Create(
+                CultureInfo.InvariantCulture, $"the connector speaks version {request.Protocol} of the tunnel protocol, this grid speaks {TunnelWire.ProtocolVersion}"), cancellationToken);
+        }
+
+        if (request.AgentInstance == Guid.Empty || request.Token is null)
+            return await RefuseAsync(stream, remote, AttachCodes.BadRequest, "the attach request names no token or no agent instance", cancellationToken);
+
+        try
+        {
+            return await AttachAsync(stream, remote, request, cancellationToken);
+        }
+        catch (NpgsqlException e)
+        {
+            // Nothing can be decided anew without the store; the agent tries again.
+            LogStoreFailed(remote, e.Message);
+            return await RefuseAsync(stream, remote, AttachCodes.Unavailable, "the grid's database does not answer; nothing is wrong with the token", cancellationToken);
+        }
+    }
+
+    private async Task<ConnectorTunnel?> AttachAsync(SslStream stream, string remote, AttachRequest request, CancellationToken cancellationToken)
+    {
+        var admission = await _admission.CheckAsync(request.Token, cancellationToken);
+        if (admission.Connector is not { } connector)
+            return await RefuseAsync(stream, remote, admission.Code ?? AttachCodes.TokenForeign, admission.Message ?? "the token was not accepted", cancellationToken);
+
+        for (var tries = 0; tries < MaxTries; tries++)
+        {
+            var renewedAt = _time.GetTimestamp();
+            var outcome = await _leases.AttachAsync(connector.ConnectorId, request.AgentInstance, remote, request.HighestEpoch, ConnectorLeaseStore.HardTtl, cancellationToken);
+            if (outcome.Won is { } won)
+                return await AcceptAsync(stream, remote, request, connector, won, renewedAt, cancellationToken);
+
+            var holder = outcome.Holder!;
+            var state = await _probe.ProbeAsync(holder, cancellationToken);
+            LogProbed(connector.Name, holder.Silo, holder.Epoch, state.ToString());
+            if (state == HolderState.Alive)
+            {
+                return await RefuseAsync(stream, remote, AttachCodes.AlreadyConnected, string.Create(
+                    CultureInfo.InvariantCulture, $"connector {connector.Name} is already connected since {holder.AttachedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC from {holder.AgentAddress}; one agent at a time may use it"), cancellationToken);
+            }
+
+            if (state == HolderState.Unknown)
+            {
+                return await RefuseAsync(stream, remote, AttachCodes.Unavailable, string.Create(
+                    CultureInfo.InvariantCulture, $"connector {connector.Name} is held since {holder.AttachedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC from {holder.AgentAddress}, and the silo that holds it cannot be asked whether it still lives"), cancellationToken);
+            }
+
+            // Only this epoch: whoever attached meanwhile is not touched.
+            await _leases.ReleaseAsync(connector.ConnectorId, holder.Epoch, cancellationToken);
+        }
+
+        return await RefuseAsync(stream, remote, AttachCodes.Unavailable, $"connector {connector.Name} is being attached from several places at once", cancellationToken);
+    }
+
+    private async Task<ConnectorTunnel?> AcceptAsync(
+        SslStream stream, string remote, AttachRequest request, AdmittedConnector connector, ConnectorLease lease, long renewedAt, CancellationToken cancellationToken)
+    {
+        // The old socket first: from here on only the new epoch is served.
+        _tunnels.Admit(connector.ConnectorId, lease.Epoch);
+        _tunnels.Take(connector.ConnectorId)?.Dispose();
+        try
+        {
+            var silos = await _records.AttachedAsync(connector, lease, request, cancellationToken);
+            await AttachPreamble.WriteAsync(
+                stream, new AttachResponse(true, lease.Epoch, ConnectorName: connector.Name, SshCa: connector.SshCa, Silos: silos, Silo: _self.Name), TunnelJson.Default.AttachResponse, cancellationToken);
+            var tunnel = new ConnectorTunnel(new TunnelTransport(stream), connector, lease, renewedAt, _time);
+            if (_tunnels.TryAdd(tunnel))
+            {
+                LogAttached(connector.Name, connector.ConnectorId, lease.Epoch, remote, request.Version ?? "");
+                return tunnel;
+            }
+
+            tunnel.Dispose();
+            return null;
+        }
+        catch
+        {
+            await _leases.ReleaseAsync(connector.ConnectorId, lease.Epoch, CancellationToken.None);
+            throw;
+        }
+    }
+
+    private async Task<ConnectorTunnel?> RefuseAsync(SslStream stream, string remote, string code, string message, CancellationToken cancellationToken)
+    {
+        LogRefused(remote, code, message);
+        await AttachPreamble.WriteAsync(stream, new AttachResponse(false, 0, code, message), TunnelJson.Default.AttachResponse, cancellationToken);
+        await stream.ShutdownAsync();
+        await stream.DisposeAsync();
+        return null;
+    }
+}

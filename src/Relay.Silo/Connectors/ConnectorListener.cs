@@ -1,0 +1,146 @@
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using Relay.Protocol.Tunnel;
+
+namespace Relay.Silo.Connectors;
+
+/// <summary>
+/// Accepts connectors. The accept loop awaits nothing but the next connection; TLS and attach run in a task of their own, under
+/// one deadline and within <see cref="PendingConnections"/> (L29).
+/// </summary>
+internal sealed partial class ConnectorListener : IHostedService, IAsyncDisposable
+{
+    private static readonly TimeSpan AcceptRetry = TimeSpan.FromMilliseconds(100);
+
+    private readonly ConnectorListenerOptions _options;
+    private readonly ConnectorAttacher _attacher;
+    private readonly ConnectorTunnels _tunnels;
+    private readonly TunnelKeeper _keeper;
+    private readonly PendingConnections _pending;
+    private readonly TimeProvider _time;
+    private readonly ILogger<ConnectorListener> _logger;
+    private readonly CancellationTokenSource _stop = new();
+    private Task _accepting = Task.CompletedTask;
+
+    public ConnectorListener(ConnectorListenerOptions options, ConnectorAttacher attacher, ConnectorTunnels tunnels, TunnelKeeper keeper, TimeProvider time, ILogger<ConnectorListener> logger)
+    {
+        _options = options;
+        _attacher = attacher;
+        _tunnels = tunnels;
+        _keeper = keeper;
+        _time = time;
+        _logger = logger;
+        _pending = new PendingConnections(options.MaxPendingPerAddress, options.MaxPending);
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        _options.Socket.Listen(4096);
+        _accepting = AcceptAsync();
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Takes no more connectors, sends those it has elsewhere, and lets their streams finish for a while.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stop.CancelAsync();
+        _options.Socket.Dispose();
+        await _accepting;
+        var tunnels = _tunnels.Attached;
+        await Task.WhenAll(tunnels.Select(t => t.DismissAsync(AttachCodes.Draining, "the silo is shutting down")));
+        await Task.WhenAll(tunnels.Select(t => _keeper.ReleaseAsync(t)));
+        using var late = new CancellationTokenSource(_options.DrainLimit, _time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        foreach (var tunnel in tunnels)
+        {
+            if (tunnel.OpenStreams > 0)
+                await tunnel.Closed.WaitAsync(both.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            tunnel.Dispose();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        _options.Socket.Dispose();
+        await _accepting;
+        _stop.Dispose();
+    }
+
+    private async Task AcceptAsync()
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                var socket = await _options.Socket.AcceptAsync(_stop.Token);
+                ThreadPool.UnsafeQueueUserWorkItem(static s => _ = s.Listener.HandleAsync(s.Socket), (Listener: this, Socket: socket), preferLocal: false);
+            }
+            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+            {
+                return;
+            }
+            catch (SocketException e)
+            {
+                if (_stop.IsCancellationRequested)
+                    return;
+
+                // Out of descriptors, or a connection that was gone before it was accepted: the next one may do.
+                LogAcceptFailed(e.SocketErrorCode.ToString());
+                await Task.Delay(AcceptRetry, _time, CancellationToken.None);
+            }
+        }
+    }
+
+    private async Task HandleAsync(Socket socket)
+    {
+        var remote = "";
+        try
+        {
+            remote = socket.RemoteEndPoint?.ToString() ?? "";
+            socket.NoDelay = true;
+            ConnectorTunnel? tunnel;
+            using (_pending.Add(socket))
+            using (var late = new CancellationTokenSource(TunnelWire.AttachDeadline, _time))
+            using (var stop = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _stop.Token))
+            {
+                var tls = new SslStream(new NetworkStream(socket, ownsSocket: true));
+                try
+                {
+                    await tls.AuthenticateAsServerAsync(TlsOptions(), stop.Token);
+                    tunnel = await _attacher.AttachAsync(tls, remote, stop.Token);
+                }
+                catch
+                {
+                    await tls.DisposeAsync();
+                    throw;
+                }
+            }
+
+            if (tunnel is not null)
+                await _keeper.RunAsync(tunnel);
+        }
+        catch (Exception e) when (e is IOException or AuthenticationException or OperationCanceledException or ObjectDisposedException or SocketException)
+        {
+            // Strangers, probes and lost connections: one line for whoever looks, and nobody else notices.
+            LogNotAttached(remote, e is OperationCanceledException ? "too slow" : e.Message);
+            socket.Dispose();
+        }
+        catch (Exception e)
+        {
+            LogAttachFailed(remote, e);
+            socket.Dispose();
+        }
+    }
+
+    private SslServerAuthenticationOptions TlsOptions() => new()
+    {
+        ServerCertificateContext = _options.Certificate(),
+        EnabledSslProtocols = SslProtocols.Tls13,
+        ApplicationProtocols = [new SslApplicationProtocol(AttachPreamble.Alpn)],
+        ClientCertificateRequired = false,
+        AllowRenegotiation = false,
+        AllowTlsResume = false,
+    };
+}

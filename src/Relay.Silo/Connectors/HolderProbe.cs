@@ -1,0 +1,82 @@
+using System.Globalization;
+using System.Net;
+using Relay.Protocol.Tunnel;
+using Relay.Silo.Hosting;
+
+namespace Relay.Silo.Connectors;
+
+/// <summary>What is known of the agent that holds a lease. The zero value changes nothing.</summary>
+internal enum HolderState
+{
+    /// <summary>Nobody could be asked.</summary>
+    Unknown = 0,
+
+    /// <summary>It answered.</summary>
+    Alive,
+
+    /// <summary>It did not answer its silo, or its silo has no such tunnel.</summary>
+    Dead,
+}
+
+/// <summary>Asks the holder of a lease whether its agent lives. Safe for concurrent use.</summary>
+internal interface IHolderProbe
+{
+    ValueTask<HolderState> ProbeAsync(ConnectorLease holder, CancellationToken cancellationToken);
+}
+
+/// <inheritdoc cref="IHolderProbe"/>
+internal sealed class HolderProbe : IHolderProbe
+{
+    private readonly ConnectorTunnels _tunnels;
+    private readonly ISiloHttp _silos;
+    private readonly SiloIdentity _self;
+    private readonly TimeProvider _time;
+
+    public HolderProbe(ConnectorTunnels tunnels, ISiloHttp silos, SiloIdentity self, TimeProvider time)
+    {
+        _tunnels = tunnels;
+        _silos = silos;
+        _self = self;
+        _time = time;
+    }
+
+    public async ValueTask<HolderState> ProbeAsync(ConnectorLease holder, CancellationToken cancellationToken)
+    {
+        if (holder.Silo == _self.Address)
+            return await ProbeHereAsync(holder.ConnectorId, holder.Epoch, cancellationToken) ? HolderState.Alive : HolderState.Dead;
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"https://{holder.Silo}{ConnectorGridRoutes.Probe(holder.ConnectorId)}")
+        {
+            Version = HttpVersion.Version20,
+            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+        };
+        request.Headers.TryAddWithoutValidation(TunnelWire.EpochHeader, holder.Epoch.ToString(CultureInfo.InvariantCulture));
+        using var late = new CancellationTokenSource(TunnelWire.ProbeDeadline + TunnelWire.ProbeDeadline, _time);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        try
+        {
+            using var response = await _silos.For(holder.Silo).SendAsync(request, stop.Token);
+            return response.StatusCode switch
+            {
+                HttpStatusCode.OK => HolderState.Alive,
+                HttpStatusCode.Gone => HolderState.Dead,
+                _ => HolderState.Unknown,
+            };
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            return HolderState.Unknown;
+        }
+    }
+
+    /// <summary>False: no tunnel of this epoch here, or its agent did not answer; that tunnel is then closed.</summary>
+    public async ValueTask<bool> ProbeHereAsync(Guid connectorId, long epoch, CancellationToken cancellationToken)
+    {
+        if (_tunnels.Find(connectorId) is not { } tunnel || tunnel.Epoch < epoch)
+            return false;
+        if (await tunnel.PingAsync(TunnelWire.ProbeDeadline, cancellationToken))
+            return true;
+        tunnel.Dispose();
+        return false;
+    }
+}
