@@ -1,1 +1,19 @@
+using Relay.Bench;
+
+// Relay.Bench [prefix]: runs the benchmarks whose rows start with the prefix (all without one), prints each row as it
+// is known, and keeps them in .artifacts/bench/results.json.
+IBenchmark[] all = [];
+
+var prefix = args.Length > 0 ? args[0] : "";
+var chosen = all.Where(b => b.Prefix.StartsWith(prefix, StringComparison.Ordinal) || prefix.StartsWith(b.Prefix, StringComparison.Ordinal)).ToArray();
+if (chosen.Length == 0)
+{
+    Console.Error.WriteLine($"Error: no benchmark starts with '{prefix}'. There are: {string.Join(", ", all.Select(b => b.Prefix))}");
+    return 2;
+}
+
+var report = new Report(prefix);
+foreach (var benchmark in chosen)
+    await benchmark.RunAsync(report, CancellationToken.None);
+report.Save();
 return 0;
