@@ -355,6 +355,7 @@ public sealed class SshChannel : IAsyncDisposable
             return false;
         SshChannelMessages.Data(_link.Transport.Writer, _state.RemoteId, extendedType, data.Span[..length]);
         data = data[length..];
+        _link.Transport.RekeyIfDue(_link.Now);
         return true;
     }
 

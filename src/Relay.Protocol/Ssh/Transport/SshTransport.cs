@@ -201,13 +201,19 @@ internal sealed class SshTransport : IDisposable
             _kex.Begin(now);
     }
 
+    /// <summary>Starts a key exchange that is due; for writers of much data, between their packets.</summary>
+    public void RekeyIfDue(TimeSpan now)
+    {
+        if (Phase == SshPhase.Connected && _kex.IsDue(now))
+            _kex.Begin(now);
+    }
+
     /// <summary>Starts a key exchange that is due by bytes, packets or time. Cheap; call it after each batch and by a timer.</summary>
     /// <exception cref="SshException">The exchange under way is over its deadline.</exception>
     public void Tick(TimeSpan now)
     {
         _kex.CheckDeadline(now);
-        if (Phase == SshPhase.Connected && _kex.IsDue(now))
-            _kex.Begin(now);
+        RekeyIfDue(now);
     }
 
     public void Dispose()
