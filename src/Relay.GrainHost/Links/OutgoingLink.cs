@@ -1,0 +1,180 @@
+using Orleans.Runtime;
+using Relay.GrainHost.Hosting;
+using Relay.GrainHost.Membership;
+using Relay.GrainHost.Serialization;
+using Relay.GrainHost.Turns;
+using Relay.GrainHost.Types;
+
+namespace Relay.GrainHost.Links;
+
+/// <summary>The way to one start of one other silo: dials when first needed and again after a loss. Safe for concurrent use.</summary>
+internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, ILocalSilo local, GrainHostOptions options, CoarseClock clock, TimeProvider time)
+{
+    private readonly Lock _lock = new();
+    private OutgoingConnection? _connection;
+    private Task<OutgoingConnection>? _dialling;
+    private Exception? _closed;
+
+    public SiloMember Peer => peer;
+
+    public Task<TResult> CallAsync<TArguments, TResult>(
+        string key, GrainMethod<TArguments, TResult> method, TArguments arguments, long deadline, int hops, CancellationToken token)
+        where TArguments : struct
+    {
+        var call = new RemoteCall<TArguments, TResult>(method, key) { Deadline = deadline, SendsCancel = method.TakesToken };
+        return _connection is { } connection && TryStart(connection, call, key, method, arguments, hops, token)
+            ? call.Task
+            : StartAsync(call, key, method, arguments, hops, token);
+    }
+
+    /// <summary>Whether the silo answers within the probe interval.</summary>
+    public async Task<bool> ProbeAsync()
+    {
+        try
+        {
+            var probe = new ProbeCall { Deadline = clock.After(options.ProbeInterval) };
+            var connection = await ConnectAsync().WaitAsync(options.ProbeInterval, time).ConfigureAwait(false);
+            var id = connection.Pending.Add(probe);
+            if (!connection.Sender.TrySend(FrameWriter.Finish(FrameWriter.Begin(FrameKind.Probe, id))))
+            {
+                // A link this full carries no probe in time.
+                connection.Pending.Take(id);
+                return false;
+            }
+
+            return await probe.Answered.WaitAsync(options.ProbeInterval, time).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Tells the silo that the membership table has changed. Best effort.</summary>
+    public async Task GossipAsync()
+    {
+        try
+        {
+            var connection = await ConnectAsync().ConfigureAwait(false);
+            connection.Sender.TrySend(FrameWriter.Finish(FrameWriter.Begin(FrameKind.Gossip)));
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            // It reads the table by itself before long.
+        }
+    }
+
+    public void Expire(long now) => _connection?.Expire(now);
+
+    /// <summary>The silo is gone: fails what is under way, and dials no more.</summary>
+    public void Close(string why)
+    {
+        OutgoingConnection? connection;
+        lock (_lock)
+        {
+            _closed ??= new IOException(why);
+            connection = _connection;
+        }
+
+        connection?.Close(_closed);
+    }
+
+    private static bool TryStart<TArguments, TResult>(
+        OutgoingConnection connection, RemoteCall<TArguments, TResult> call, string key, GrainMethod<TArguments, TResult> method, TArguments arguments, int hops, CancellationToken token)
+        where TArguments : struct
+    {
+        if (connection.Ended.IsCompleted) return false;
+        var id = connection.Pending.Add(call);
+        try
+        {
+            var flags = (hops > 0 ? CallFlags.Forwarded : 0) | (method.OneWay ? CallFlags.NoAnswer : 0);
+            var writer = FrameWriter.Begin(FrameKind.Call, id);
+            writer.WriteByte((byte)flags);
+            writer.WriteVarint((ulong)connection.TimeLeft(call.Deadline).TotalMilliseconds);
+            writer.WriteFixed64(method.Id);
+            writer.WriteString(key);
+            method.Arguments.WriteMembers(writer, ref arguments);
+            if (writer.Length - LinkWire.LengthBytes > connection.MaxFrameBytes)
+                throw new LimitExceededException($"A call of {method} has {writer.Length} bytes; the limit between silos is {connection.MaxFrameBytes}.");
+            if (!connection.Sender.TrySend(FrameWriter.Finish(writer)))
+            {
+                connection.Pending.Take(id);
+                return false;
+            }
+        }
+        catch
+        {
+            connection.Pending.Take(id);
+            throw;
+        }
+
+        if (method.OneWay) connection.Pending.Take(id)?.CompleteEmpty();
+        else if (token.CanBeCanceled) call.Register(token.UnsafeRegister(_ => connection.Cancel(id, token), null));
+        return true;
+    }
+
+    private async Task<TResult> StartAsync<TArguments, TResult>(
+        RemoteCall<TArguments, TResult> call, string key, GrainMethod<TArguments, TResult> method, TArguments arguments, int hops, CancellationToken token)
+        where TArguments : struct
+    {
+        while (true)
+        {
+            var left = clock.Until(call.Deadline);
+            if (left <= TimeSpan.Zero) throw new TimeoutException($"{method} on {key} could not be sent to {peer.Address} before its deadline.");
+            var connection = await ConnectAsync().WaitAsync(left, time, token).ConfigureAwait(false);
+            if (TryStart(connection, call, key, method, arguments, hops, token)) return await call.Task.ConfigureAwait(false);
+            await connection.Sender.WaitForRoomAsync().WaitAsync(left, time, token).ConfigureAwait(false);
+        }
+    }
+
+    private Task<OutgoingConnection> ConnectAsync()
+    {
+        lock (_lock)
+        {
+            if (_closed is not null) return Task.FromException<OutgoingConnection>(new SiloUnavailableException($"{peer.Address}: {_closed.Message}"));
+            if (_connection is { } connection && !connection.Ended.IsCompleted) return Task.FromResult(connection);
+            // Several callers share one attempt.
+            return _dialling ??= DialAsync();
+        }
+    }
+
+    private async Task<OutgoingConnection> DialAsync()
+    {
+        await Task.Yield();
+        try
+        {
+            using var limit = new CancellationTokenSource(options.ConnectTimeout, time);
+            var (stream, reader) = await Handshake.DialAsync(transport, local, peer, limit.Token).WaitAsync(options.ConnectTimeout, time).ConfigureAwait(false);
+            var connection = new OutgoingConnection(stream, reader, peer.Address, options, clock);
+            lock (_lock)
+            {
+                _connection = connection;
+                _dialling = null;
+                if (_closed is not null) connection.Close(_closed);
+            }
+
+            connection.Start();
+            return connection;
+        }
+        catch (Exception e)
+        {
+            lock (_lock) _dialling = null;
+            throw new SiloUnavailableException($"{peer.Address} cannot be reached: {(e is OperationCanceledException ? "it does not answer" : e.Message)}", e);
+        }
+    }
+
+    private sealed class ProbeCall : PendingCall
+    {
+        private readonly TaskCompletionSource<bool> _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task<bool> Answered => _answered.Task;
+
+        public override void Complete(ref WireReader reader) => _answered.TrySetResult(true);
+
+        public override void CompleteEmpty() => _answered.TrySetResult(true);
+
+        public override void Fail(Exception exception) => _answered.TrySetResult(false);
+
+        public override void Expire() => _answered.TrySetResult(false);
+    }
+}

@@ -1,0 +1,72 @@
+using Microsoft.Extensions.Logging;
+using Relay.GrainHost.Hosting;
+using Relay.GrainHost.Links;
+
+namespace Relay.GrainHost.Membership;
+
+/// <summary>Probes other silos over the links that calls use, and has those that stay silent declared dead. One round at a time.</summary>
+internal sealed partial class FailureDetector(GrainHostOptions options, MembershipAgent membership, SiloLinks links, ILocalSilo local, ILogger logger)
+{
+    /// <summary>In a large grid each silo probes its next few on the ring of addresses: each is probed by as many.</summary>
+    private const int MaxProbed = 5;
+
+    private readonly Dictionary<Guid, int> _misses = [];
+
+    public async Task RoundAsync(CancellationToken cancellationToken)
+    {
+        var probed = Choose();
+        if (probed.Length > 0)
+        {
+            var answers = await Task.WhenAll(probed.Select(member => links.Get(member).ProbeAsync())).ConfigureAwait(false);
+            for (var i = 0; i < probed.Length; i++)
+                _misses[probed[i].Incarnation] = answers[i] ? 0 : _misses.GetValueOrDefault(probed[i].Incarnation) + 1;
+            foreach (var gone in _misses.Keys.Except(probed.Select(m => m.Incarnation)).ToArray()) _misses.Remove(gone);
+            // Who hears nobody of several may be the one that is cut off.
+            var hearsSomebody = probed.Length == 1 || answers.Any(answer => answer);
+            foreach (var suspect in probed.Where(m => _misses[m.Incarnation] >= options.MissedProbes))
+            {
+                if (hearsSomebody || IsSilent(suspect)) await DeclareAsync(suspect, $"{_misses[suspect.Incarnation]} probes without an answer", cancellationToken).ConfigureAwait(false);
+            }
+        }
+
+        // Silos that died while they came or went: nobody probes them.
+        foreach (var member in membership.Snapshot.Members)
+        {
+            if (member.Status is MemberStatus.Joining or MemberStatus.ShuttingDown && member.Incarnation != local.Incarnation && IsSilent(member))
+                await DeclareAsync(member, "no sign of life", cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private bool IsSilent(SiloMember member)
+    {
+        var snapshot = membership.Snapshot;
+        var row = snapshot.Members.FirstOrDefault(member.IsSame);
+        return row is not null && snapshot.ReadAt - row.AliveAt > options.SilentAfter;
+    }
+
+    private SiloMember[] Choose()
+    {
+        var view = membership.View;
+        if (view.Local is null) return [];
+        var others = view.Active.Where(m => m != view.Local).ToArray();
+        if (others.Length <= MaxProbed) return others;
+        var next = others.Count(m => string.CompareOrdinal(m.Address, view.Local.Address) < 0);
+        return [.. Enumerable.Range(0, MaxProbed).Select(i => others[(next + i) % others.Length])];
+    }
+
+    private async Task DeclareAsync(SiloMember suspect, string why, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (await membership.DeclareDeadAsync(suspect, why, cancellationToken).ConfigureAwait(false)) _misses.Remove(suspect.Incarnation);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // Without the store nobody can be declared dead; the next round tries again.
+            LogNotDeclared(suspect.Address, e.Message);
+        }
+    }
+
+    [LoggerMessage(EventId = 3405, Level = LogLevel.Warning, Message = "{Address} does not answer but cannot be declared dead: {Error}")]
+    private partial void LogNotDeclared(string address, string error);
+}

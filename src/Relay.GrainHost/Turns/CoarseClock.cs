@@ -1,0 +1,27 @@
+namespace Relay.GrainHost.Turns;
+
+/// <summary>
+/// A monotonic clock in steps, read without a system call: deadlines and idle times need no better. It moves when
+/// <see cref="Update"/> is called, once per step.
+/// </summary>
+internal sealed class CoarseClock(TimeProvider time)
+{
+    public static readonly TimeSpan Step = TimeSpan.FromMilliseconds(50);
+
+    private readonly long _start = time.GetTimestamp();
+    private long _now;
+
+    /// <summary>Whole steps since the start.</summary>
+    public long Now => Volatile.Read(ref _now);
+
+    public void Update() => Volatile.Write(ref _now, time.GetElapsedTime(_start).Ticks / Step.Ticks);
+
+    /// <summary>Steps in a time, rounded up.</summary>
+    public static long Steps(TimeSpan time) => (time.Ticks + Step.Ticks - 1) / Step.Ticks;
+
+    /// <summary>The step at which <paramref name="time"/> has passed for certain: never early, up to two steps late.</summary>
+    public long After(TimeSpan time) => Now + Steps(time) + 1;
+
+    /// <summary>What is left until a step; zero when it has passed.</summary>
+    public TimeSpan Until(long deadline) => TimeSpan.FromTicks(Math.Max(0, deadline - Now) * Step.Ticks);
+}
