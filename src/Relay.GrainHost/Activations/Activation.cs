@@ -109,8 +109,14 @@ internal sealed class Activation : IGrainContext, IGrainRuntime
     public bool IsIdle(long now, long ticks) =>
         _requests.Count == 0 && now - Volatile.Read(ref _usedAt) >= ticks && now >= Volatile.Read(ref _keepUntil);
 
-    public void Deactivate(DeactivationReason deactivationReason, CancellationToken cancellationToken = default) =>
-        Turns.Add(new DeactivateTurn(this, deactivationReason));
+    public IGrainFactory GrainFactory => _owner.GrainFactory;
+
+    public void Deactivate(DeactivationReason deactivationReason, CancellationToken cancellationToken = default)
+    {
+        // From its own turn at once, so that no call that waits already gets in between.
+        if (TaskScheduler.Current == Turns) BeginDeactivation(deactivationReason);
+        else Turns.Add(new DeactivateTurn(this, deactivationReason));
+    }
 
     public void DelayDeactivation(TimeSpan timeSpan) =>
         Volatile.Write(ref _keepUntil, timeSpan <= TimeSpan.Zero ? 0 : _owner.Clock.After(timeSpan));
@@ -321,22 +327,19 @@ internal sealed class Activation : IGrainContext, IGrainRuntime
         foreach (var timer in timers) timer.Dispose();
     }
 
+    private void BeginDeactivation(DeactivationReason reason)
+    {
+        if (_phase is Phase.Deactivating or Phase.Ended || _leaving is not null) return;
+        // A call may have come since the collector looked.
+        if (reason.ReasonCode == DeactivationReasonCode.ActivationIdle && (LiveRequests > 0 || _running > 0)) return;
+        _leaving = reason;
+        if (_phase == Phase.New) _ = CloseAsync();
+        else StartWaiting();
+    }
+
     private sealed class DeactivateTurn(Activation activation, DeactivationReason reason) : ITurn
     {
-        public void RunTurn()
-        {
-            if (activation._phase is Phase.Deactivating or Phase.Ended || activation._leaving is not null) return;
-            // A call may have come since the collector looked.
-            if (reason.ReasonCode == DeactivationReasonCode.ActivationIdle && (activation.LiveRequests > 0 || activation._running > 0)) return;
-            activation._leaving = reason;
-            if (activation._phase == Phase.New)
-            {
-                _ = activation.CloseAsync();
-                return;
-            }
-
-            activation.StartWaiting();
-        }
+        public void RunTurn() => activation.BeginDeactivation(reason);
     }
 
     private sealed class EmptyServices : IServiceProvider

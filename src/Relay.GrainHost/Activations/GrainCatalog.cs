@@ -23,6 +23,8 @@ internal sealed partial class GrainCatalog(GrainHostOptions options, CallRouter 
 
     public ILogger Logger => logger;
 
+    public IGrainFactory GrainFactory => router.Factory;
+
     public int MaxQueuedCalls => options.MaxQueuedCalls;
 
     public TimeSpan ActivationTimeout => options.ActivationTimeout;
@@ -30,6 +32,9 @@ internal sealed partial class GrainCatalog(GrainHostOptions options, CallRouter 
     public TimeSpan DeactivationTimeout => options.DeactivationTimeout;
 
     public int Count => _activations.Count;
+
+    /// <summary>Calls that wait or run.</summary>
+    public int LiveRequests => _activations.Values.Sum(activation => activation.LiveRequests);
 
     /// <exception cref="SiloUnavailableException">The silo shuts down.</exception>
     public Activation GetOrCreate(GrainClass grainClass, string key)

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Orleans;
 using Orleans.Runtime;
 using Relay.GrainHost.Turns;
 
@@ -12,6 +13,8 @@ internal interface IActivationOwner
     TimeProvider Time { get; }
 
     ILogger Logger { get; }
+
+    IGrainFactory GrainFactory { get; }
 
     int MaxQueuedCalls { get; }
 

@@ -1,3 +1,4 @@
+using Orleans;
 using Orleans.Runtime;
 using Relay.GrainHost.Activations;
 using Relay.GrainHost.Links;
@@ -21,6 +22,8 @@ internal sealed class CallRouter(GrainTypes types, ILocalSilo local, CoarseClock
     public ObserverTable Observers { get; set; } = null!;
 
     public SiloLinks Links { get; set; } = null!;
+
+    public IGrainFactory Factory { get; set; } = null!;
 
     public Func<MembershipView> View { get; set; } = null!;
 

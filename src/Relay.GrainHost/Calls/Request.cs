@@ -39,7 +39,11 @@ internal abstract class Request(CallRouter router, GrainMethod method, long dead
     /// <summary>What the grain sees: cancelled at the deadline, by the caller, and when the caller's silo is lost.</summary>
     protected CancellationToken Token => _cancellation?.Token ?? default;
 
-    public override bool TryBegin() => Interlocked.CompareExchange(ref _state, Begun, Queued) == Queued;
+    public override bool TryBegin()
+    {
+        if (Router.Clock.HasPassed(Deadline)) Expire();
+        return Interlocked.CompareExchange(ref _state, Begun, Queued) == Queued;
+    }
 
     public override void Redirect() => Router.Route(this);
 

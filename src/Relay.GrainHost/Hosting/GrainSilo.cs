@@ -54,7 +54,7 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
             Gossiped = () => _ = _membership.TryRefreshAsync(_stopping.Token),
         };
         _detector = new FailureDetector(options, _membership, _router.Links, this, logger);
-        GrainFactory = new GrainFactory(_router, () => _router.Observers);
+        GrainFactory = _router.Factory = new GrainFactory(_router, () => _router.Observers);
         _membership.Changed += OnMembershipChanged;
         _membership.TableWritten += () => _router.Links.Gossip(_membership.View.Active.Where(m => !IsLocal(m)));
         _membership.Evicted += OnEvicted;
@@ -78,9 +78,14 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
     /// <summary>Grain activations in this silo.</summary>
     public int ActivationCount => _router.Catalog.Count;
 
+    /// <summary>Calls that wait or run in them.</summary>
+    public int LiveCallCount => _router.Catalog.LiveRequests;
+
     internal MembershipAgent Agent => _membership;
 
     internal SiloLinks Links => _router.Links;
+
+    internal CoarseClock Clock => _router.Clock;
 
     internal GrainTypes Types => _router.Types;
 

@@ -88,7 +88,7 @@ internal sealed class IncomingLink(Stream stream, FrameReader reader, Handshake 
         var methodId = frame.ReadFixed64();
         var key = frame.ReadString();
         if (key.Length > LinkWire.MaxKeyBytes) throw new WireFormatException("A grain's key is too long.");
-        var origin = new InboundCall(this, id, key, router.Clock.After(left), flags.HasFlag(CallFlags.Forwarded) ? 1 : 0, flags.HasFlag(CallFlags.NoAnswer));
+        var origin = new InboundCall(this, id, key, router.Clock.At(left), flags.HasFlag(CallFlags.Forwarded) ? 1 : 0, flags.HasFlag(CallFlags.NoAnswer));
         try
         {
             if (router.Types.Find(methodId) is not { } method)

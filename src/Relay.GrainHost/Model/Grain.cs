@@ -50,7 +50,8 @@ public abstract class Grain : IGrainBase, IAddressable
     public string IdentityString => GrainContext.GrainId.ToString();
 
     /// <summary>Makes references to other grains.</summary>
-    protected IGrainFactory GrainFactory => (IGrainFactory?)ServiceProvider.GetService(typeof(IGrainFactory))
+    protected IGrainFactory GrainFactory => (GrainContext as IGrainRuntime)?.GrainFactory
+        ?? (IGrainFactory?)ServiceProvider.GetService(typeof(IGrainFactory))
         ?? throw new InvalidOperationException("The services have no IGrainFactory.");
 
     /// <summary>Services of this activation.</summary>

@@ -23,6 +23,8 @@ internal sealed partial class ObserverTable(GrainHostOptions options, CallRouter
 
     public ILogger Logger => logger;
 
+    public IGrainFactory GrainFactory => router.Factory;
+
     public int MaxQueuedCalls => options.MaxQueuedCalls;
 
     public TimeSpan ActivationTimeout => options.ActivationTimeout;

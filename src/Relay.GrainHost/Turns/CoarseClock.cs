@@ -22,6 +22,12 @@ internal sealed class CoarseClock(TimeProvider time)
     /// <summary>The step at which <paramref name="time"/> has passed for certain: never early, up to two steps late.</summary>
     public long After(TimeSpan time) => Now + Steps(time) + 1;
 
+    /// <summary>The step of a deadline that another silo has rounded up already.</summary>
+    public long At(TimeSpan left) => Now + (left.Ticks / Step.Ticks);
+
+    /// <summary>Whether a deadline has passed, also when the clock was not updated since: asks the time itself when it is near.</summary>
+    public bool HasPassed(long deadline) => deadline - Now <= 2 && time.GetElapsedTime(_start).Ticks / Step.Ticks >= deadline;
+
     /// <summary>What is left until a step; zero when it has passed.</summary>
     public TimeSpan Until(long deadline) => TimeSpan.FromTicks(Math.Max(0, deadline - Now) * Step.Ticks);
 }

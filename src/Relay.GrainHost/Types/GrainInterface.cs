@@ -25,15 +25,23 @@ internal sealed class GrainInterface(Type type)
     public GrainReference MakeReference(Calls.CallTarget target) => _makeReference!(target);
 }
 
-/// <summary>A grain class that the host can activate.</summary>
-/// <param name="Type">The class.</param>
-/// <param name="Name">What identities begin with: the alias, or the lower-case class name without its "Grain" ending.</param>
-/// <param name="Reentrant">Whether all its calls interleave.</param>
-/// <param name="Create">Makes an object with constructor parameters from the services.</param>
-internal sealed record GrainClass(Type Type, string Name, bool Reentrant, Func<IServiceProvider, object> Create)
+/// <summary>A grain class that the host can activate. Compared by reference.</summary>
+/// <param name="type">The class.</param>
+/// <param name="name">What identities begin with: the alias, or the lower-case class name without its "Grain" ending.</param>
+/// <param name="reentrant">Whether all its calls interleave.</param>
+/// <param name="create">Makes an object with constructor parameters from the services.</param>
+internal sealed class GrainClass(Type type, string name, bool reentrant, Func<IServiceProvider, object> create)
 {
-    public GrainType GrainType { get; } = GrainType.Create(Name);
+    public Type Type { get; } = type;
+
+    public string Name { get; } = name;
+
+    public bool Reentrant { get; } = reentrant;
+
+    public GrainType GrainType { get; } = GrainType.Create(name);
 
     /// <summary>Identity in hashes: equal on all silos.</summary>
-    public ulong Hash { get; } = StableHash.Of(Name);
+    public ulong Hash { get; } = StableHash.Of(name);
+
+    public object Create(IServiceProvider services) => create(services);
 }

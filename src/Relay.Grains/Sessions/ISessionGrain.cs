@@ -51,6 +51,7 @@ public interface ISessionObserver : IGrainObserver
     /// <summary>The session must end now. Idempotent; unknown sessions are none of the caller's business.</summary>
     /// <returns>False when the owner has no such session any more.</returns>
     [Alias("end-session")]
+    [AlwaysInterleave]
     [ResponseTimeout("00:00:02")]
     Task<bool> EndSessionAsync(SessionKill kill, CancellationToken cancellationToken);
 }

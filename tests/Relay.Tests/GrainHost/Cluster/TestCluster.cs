@@ -1,0 +1,110 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Orleans;
+using Relay.GrainHost.Hosting;
+using Relay.GrainHost.Links;
+using Relay.GrainHost.Membership;
+
+namespace Relay.Tests.GrainHost.Cluster;
+
+/// <summary>Several grain hosts in this process, linked through memory. Silos can be cut off and killed.</summary>
+internal sealed class TestCluster : IAsyncDisposable
+{
+    private readonly ConcurrentDictionary<string, TestSilo> _silos = new();
+    private readonly ConcurrentDictionary<string, byte> _cut = new();
+    private readonly ConcurrentQueue<(string From, string To, Stream Stream)> _links = new();
+
+    public TestCluster(TimeProvider? time = null, IMembershipTable? table = null)
+    {
+        Time = time ?? TimeProvider.System;
+        Table = table ?? new InMemoryMembershipTable(Time);
+    }
+
+    public TimeProvider Time { get; }
+
+    public IMembershipTable Table { get; }
+
+    /// <summary>What every new silo gets besides the defaults.</summary>
+    public Action<GrainHostOptions> Configure { get; set; } = _ => { };
+
+    public IEnumerable<TestSilo> Silos => _silos.Values;
+
+    public async Task<TestSilo> StartAsync(string name = "one")
+    {
+        var silo = Create(name);
+        await silo.Host.StartAsync(CancellationToken.None);
+        return silo;
+    }
+
+    /// <summary>Starts them one after the other and waits until each sees all.</summary>
+    public async Task<TestSilo[]> StartAsync(params string[] names)
+    {
+        var silos = new List<TestSilo>();
+        foreach (var name in names) silos.Add(await StartAsync(name));
+        foreach (var silo in silos) await silo.Host.Membership.RefreshAsync(CancellationToken.None);
+        return [.. silos];
+    }
+
+    public TestSilo Create(string name)
+    {
+        var options = new GrainHostOptions { Address = $"{name}:1", Name = name, GrainAssemblies = { typeof(TestCluster).Assembly } };
+        Configure(options);
+        var services = new ServiceCollection().AddSingleton(Time).AddSingleton<TestJournal>().AddSingleton<ILocalSiloName>(new LocalSiloName(name)).BuildServiceProvider();
+        var silo = new TestSilo(
+            name, new GrainSilo(options, Table, new Network(this, name), services, Time, NullLogger<GrainSilo>.Instance), services.GetRequiredService<TestJournal>());
+        _silos[name] = silo;
+        return silo;
+    }
+
+    /// <summary>No links from or to the silo any more.</summary>
+    public void Cut(string name)
+    {
+        _cut[name] = 0;
+        foreach (var (from, to, stream) in _links)
+        {
+            if (from == name || to == name) stream.Dispose();
+        }
+    }
+
+    public void Mend(string name) => _cut.TryRemove(name, out _);
+
+    /// <summary>The silo is gone without a farewell.</summary>
+    public async Task KillAsync(TestSilo silo)
+    {
+        Cut(silo.Name);
+        _silos.TryRemove(silo.Name, out _);
+        await silo.Host.DisposeAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var silo in _silos.Values) await silo.Host.DisposeAsync();
+    }
+
+    private sealed class Network(TestCluster cluster, string from) : ISiloTransport
+    {
+        public ValueTask<Stream> ConnectAsync(string siloAddress, CancellationToken cancellationToken)
+        {
+            var to = siloAddress[..siloAddress.IndexOf(':', StringComparison.Ordinal)];
+            if (cluster._cut.ContainsKey(from) || cluster._cut.ContainsKey(to) || !cluster._silos.TryGetValue(to, out var target))
+                throw new IOException($"{to} is unreachable.");
+            var (one, other) = MemoryDuplex.Create();
+            cluster._links.Enqueue((from, to, one));
+            _ = target.Host.AcceptAsync(other, from, CancellationToken.None);
+            return new ValueTask<Stream>(one);
+        }
+    }
+}
+
+/// <summary>One of them.</summary>
+internal sealed record TestSilo(string Name, GrainSilo Host, TestJournal Journal)
+{
+    public IGrainFactory Grains => Host.GrainFactory;
+}
+
+/// <summary>What the grains of one silo did, for tests to see.</summary>
+internal sealed class TestJournal
+{
+    public ConcurrentQueue<string> Lines { get; } = new();
+}

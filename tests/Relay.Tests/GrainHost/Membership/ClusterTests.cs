@@ -1,0 +1,170 @@
+using Orleans.Runtime;
+using Relay.GrainHost.Membership;
+using Relay.Tests.GrainHost.Cluster;
+using Xunit;
+
+namespace Relay.Tests.GrainHost.Membership;
+
+public sealed class ClusterTests
+{
+    private static readonly string[] s_three = ["one", "two", "three"];
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Three_silos_agree_where_each_grain_is_and_share_them_evenly()
+    {
+        await using var cluster = new TestCluster();
+        var silos = await cluster.StartAsync(s_three);
+        var counts = new Dictionary<string, int>();
+        for (var i = 0; i < 300; i++)
+        {
+            var places = new HashSet<string>();
+            foreach (var silo in silos) places.Add(await silo.Grains.GetGrain<ILifeGrain>($"g{i}").WhereAsync());
+            var place = Assert.Single(places);
+            counts[place] = counts.GetValueOrDefault(place) + 1;
+        }
+
+        Assert.Equal(300, silos.Sum(s => s.Host.ActivationCount));
+        Assert.All(s_three, name => Assert.InRange(counts[name], 60, 140));
+    }
+
+    [Fact]
+    public async Task A_silo_that_leaves_gives_its_grains_to_the_others_and_the_rest_stay()
+    {
+        await using var cluster = new TestCluster();
+        var silos = await cluster.StartAsync(s_three);
+        var keys = Enumerable.Range(0, 60).Select(i => $"g{i}").ToArray();
+        var before = new Dictionary<string, string>();
+        foreach (var key in keys)
+        {
+            before[key] = await silos[0].Grains.GetGrain<ILifeGrain>(key).WhereAsync();
+            await silos[0].Grains.GetGrain<ILifeGrain>(key).CountAsync();
+        }
+
+        await silos[2].Host.StopAsync(Cancel);
+        await Eventually.TrueAsync(() => silos.Take(2).All(s => s.Host.Membership.ActiveSilos.Length == 2), "both have heard of it");
+        foreach (var key in keys)
+        {
+            var place = await silos[1].Grains.GetGrain<ILifeGrain>(key).WhereAsync();
+            var count = await silos[1].Grains.GetGrain<ILifeGrain>(key).CountAsync();
+            if (before[key] == "three") Assert.Equal(1, count);
+            else Assert.Equal((before[key], 2), (place, count));
+        }
+    }
+
+    [Fact]
+    public async Task A_silo_that_joins_takes_over_its_share()
+    {
+        await using var cluster = new TestCluster();
+        var one = await cluster.StartAsync("one");
+        for (var i = 0; i < 40; i++) await one.Grains.GetGrain<ILifeGrain>($"g{i}").CountAsync();
+        Assert.Equal(40, one.Host.ActivationCount);
+        var two = await cluster.StartAsync("two");
+        await Eventually.TrueAsync(() => one.Host.Membership.ActiveSilos.Length == 2, "the first has heard of it");
+        await Eventually.TrueAsync(() => one.Host.ActivationCount < 40, "the first has let some go");
+        for (var i = 0; i < 40; i++) await one.Grains.GetGrain<ILifeGrain>($"g{i}").CountAsync();
+        Assert.Equal(40, one.Host.ActivationCount + two.Host.ActivationCount);
+        Assert.InRange(two.Host.ActivationCount, 8, 32);
+        Assert.Contains(one.Journal.Lines, line => line.EndsWith("deactivate DirectoryFailure", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_silo_that_dies_is_found_out_and_its_grains_live_elsewhere()
+    {
+        await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromMilliseconds(100) };
+        var silos = await cluster.StartAsync(s_three);
+        var key = Placing.KeyOn(silos[2], silos[0]);
+        var grain = silos[0].Grains.GetGrain<ILifeGrain>(key);
+        Assert.Equal("three", await grain.WhereAsync());
+        var hanging = grain.HangAsync();
+        await Eventually.TrueAsync(() => silos[2].Journal.Lines.Contains($"{key}: activate"), "the grain is there");
+        await cluster.KillAsync(silos[2]);
+        var lost = await Assert.ThrowsAsync<SiloUnavailableException>(() => hanging);
+        Assert.Contains("may or may not have been executed", lost.Message, StringComparison.Ordinal);
+        await Eventually.TrueAsync(() => silos.Take(2).All(s => s.Host.Membership.ActiveSilos.Length == 2), "both have declared it dead");
+        Assert.NotEqual("three", await grain.WhereAsync());
+        var row = Assert.Single((await cluster.Table.ReadAsync(Cancel)).Members, m => m.Name == "three");
+        Assert.Equal(MemberStatus.Dead, row.Status);
+    }
+
+    [Fact]
+    public async Task A_silo_that_others_declared_dead_stops_hosting_and_says_so()
+    {
+        await using var cluster = new TestCluster();
+        var silos = await cluster.StartAsync(s_three);
+        var evicted = 0;
+        silos[2].Host.Evicted += () => Interlocked.Increment(ref evicted);
+        await silos[2].Grains.GetGrain<ILifeGrain>(Placing.KeyOn(silos[2], silos[2])).CountAsync();
+        Assert.True(await silos[0].Host.Agent.DeclareDeadAsync(silos[0].Host.Membership.ActiveSilos.Single(m => m.Name == "three"), "a test", Cancel));
+        await silos[2].Host.Membership.RefreshAsync(Cancel);
+        await Eventually.TrueAsync(() => silos[2].Host.ActivationCount == 0, "its grains have ended");
+        Assert.Equal(1, evicted);
+        await Eventually.TrueAsync(() => silos.Take(2).All(s => s.Host.Membership.ActiveSilos.Length == 2), "both have heard");
+        Assert.Equal(1, await silos[0].Grains.GetGrain<ILifeGrain>(Placing.KeyOn(silos[1], silos[0])).CountAsync());
+    }
+
+    [Fact]
+    public async Task Who_hears_nobody_of_several_declares_nobody_dead()
+    {
+        await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromMilliseconds(50) };
+        var silos = await cluster.StartAsync(s_three);
+        // The one that is cut off has the store to itself; the other two hear each other.
+        cluster.Cut("one");
+        await Eventually.TrueAsync(() => silos[1].Host.Membership.ActiveSilos.Length == 2, "the majority has declared it dead");
+        var members = (await cluster.Table.ReadAsync(Cancel)).Members;
+        Assert.Equal(["one"], members.Where(m => m.Status == MemberStatus.Dead).Select(m => m.Name));
+    }
+
+    [Fact]
+    public async Task A_restarted_silo_replaces_its_earlier_start_at_once()
+    {
+        await using var cluster = new TestCluster { Configure = o => o.MissedProbes = 1000 };
+        var silos = await cluster.StartAsync("one", "two");
+        var key = Placing.KeyOn(silos[1], silos[0]);
+        await silos[0].Grains.GetGrain<ILifeGrain>(key).CountAsync();
+        await cluster.KillAsync(silos[1]);
+        cluster.Mend("two");
+        var again = await cluster.StartAsync("two");
+        await Eventually.TrueAsync(() => silos[0].Host.Membership.ActiveSilos.Any(m => m.Incarnation == again.Host.Incarnation), "the other has heard");
+        Assert.Equal(1, await silos[0].Grains.GetGrain<ILifeGrain>(key).CountAsync());
+        Assert.Contains($"{key}: activate", again.Journal.Lines);
+    }
+
+    [Fact]
+    public async Task A_caller_with_an_older_view_is_forwarded_once()
+    {
+        await using var cluster = new TestCluster { Configure = o => o.RefreshInterval = TimeSpan.FromHours(1) };
+        var silos = await cluster.StartAsync("one", "two");
+        // Two silos without the third in their view: its keys look as if they were the second's.
+        var stale = silos[0].Host.Agent.View;
+        var three = cluster.Create("three");
+        await three.Host.StartAsync(Cancel);
+        await silos[1].Host.Membership.RefreshAsync(Cancel);
+        var key = Placing.KeysOn(three, silos[1]).First(k => OwnerIn(stale, silos[0], k) == "two:1");
+        var answer = await silos[0].Host.Links.Get(silos[1].Host.Membership.ActiveSilos.Single(m => m.Name == "two"))
+            .CallAsync(key, Where(silos[0]), default, silos[0].Host.Clock.After(TimeSpan.FromSeconds(5)), 0, Cancel);
+        Assert.Equal("three", answer);
+    }
+
+    [Fact]
+    public async Task A_call_that_was_forwarded_is_not_forwarded_again()
+    {
+        await using var cluster = new TestCluster();
+        var silos = await cluster.StartAsync("one", "two");
+        var foreign = Placing.KeyOn(silos[0], silos[1]);
+        var two = silos[0].Host.Membership.ActiveSilos.Single(m => m.Name == "two");
+        var refused = await Assert.ThrowsAsync<OrleansMessageRejectionException>(() =>
+            silos[0].Host.Links.Get(two).CallAsync(foreign, Where(silos[0]), default, silos[0].Host.Clock.After(TimeSpan.FromSeconds(5)), 1, Cancel));
+        Assert.Contains("The silos disagree", refused.Message, StringComparison.Ordinal);
+    }
+
+    private static string OwnerIn(MembershipView view, TestSilo silo, string key)
+    {
+        var grainClass = silo.Host.Types.Get(typeof(ILifeGrain)).Class!;
+        return view.OwnerOf(Relay.GrainHost.Types.StableHash.Combine(grainClass.Hash, Relay.GrainHost.Types.StableHash.Of(key)))!.Address;
+    }
+
+    private static Relay.GrainHost.Types.GrainMethod<ValueTuple, string> Where(TestSilo silo) =>
+        (Relay.GrainHost.Types.GrainMethod<ValueTuple, string>)silo.Host.Types.Get(typeof(ILifeGrain)).Methods.Single(m => m.Name == nameof(ILifeGrain.WhereAsync));
+}

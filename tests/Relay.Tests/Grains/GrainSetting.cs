@@ -1,0 +1,45 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Orleans;
+using Relay.GrainHost.Hosting;
+using Relay.GrainHost.Links;
+using Relay.GrainHost.Membership;
+using Relay.Grains;
+using Relay.TestKit;
+
+namespace Relay.Tests.Grains;
+
+/// <summary>One silo with the domain grains, on manual time.</summary>
+internal sealed class GrainSetting : IAsyncDisposable
+{
+    private readonly GrainSilo _silo;
+
+    private GrainSetting(Action<IServiceCollection> services)
+    {
+        var collection = new ServiceCollection().AddSingleton<TimeProvider>(Time);
+        services(collection);
+        var options = new GrainHostOptions { Address = "one:1", GrainAssemblies = { typeof(RelayGrainsServiceCollectionExtensions).Assembly } };
+        _silo = new GrainSilo(
+            options, new InMemoryMembershipTable(Time), new Alone(), collection.AddRelayGrains().BuildServiceProvider(), Time, NullLogger<GrainSilo>.Instance);
+    }
+
+    public ManualTimeProvider Time { get; } = new();
+
+    public IGrainFactory Grains => _silo.GrainFactory;
+
+    public int ActivationCount => _silo.ActivationCount;
+
+    public static async Task<GrainSetting> CreateAsync(Action<IServiceCollection>? services = null)
+    {
+        var setting = new GrainSetting(services ?? (_ => { }));
+        await setting._silo.StartAsync(CancellationToken.None);
+        return setting;
+    }
+
+    public ValueTask DisposeAsync() => _silo.DisposeAsync();
+
+    private sealed class Alone : ISiloTransport
+    {
+        public ValueTask<Stream> ConnectAsync(string siloAddress, CancellationToken cancellationToken) => throw new IOException("There is no other silo.");
+    }
+}
