@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.IO.Compression;
 
 namespace Relay.Silo.Recordings;
@@ -5,9 +6,17 @@ namespace Relay.Silo.Recordings;
 /// <summary>Opens gzip with a bound.</summary>
 internal static class ChunkInflater
 {
-    /// <summary>Null: not gzip, cut off, or larger than <see cref="RecordingLimits.MaxInflatedBytes"/> inflated.</summary>
+    private const int MinBytes = 18;
+
+    /// <summary>One gzip member. Null: not gzip, cut off, or larger than <see cref="RecordingLimits.MaxInflatedBytes"/> inflated.</summary>
     public static byte[]? TryInflate(ReadOnlyMemory<byte> gzip)
     {
+        // RFC 1952 §2.3: the magic at the start; at the end the length, without which a cut chunk would pass for a whole one.
+        if (gzip.Length < MinBytes || gzip.Span[0] != 0x1f || gzip.Span[1] != 0x8b)
+            return null;
+        var claimed = BinaryPrimitives.ReadUInt32LittleEndian(gzip.Span[^4..]);
+        if (claimed > RecordingLimits.MaxInflatedBytes)
+            return null;
         using var source = new MemoryStream(gzip.ToArray(), writable: false);
         using var inflate = new GZipStream(source, CompressionMode.Decompress);
         using var result = new MemoryStream();
@@ -28,6 +37,6 @@ internal static class ChunkInflater
             return null;
         }
 
-        return result.ToArray();
+        return result.Length == claimed ? result.ToArray() : null;
     }
 }

@@ -12,6 +12,9 @@ internal sealed class LiveSession
     // More different grants than any person opens; beyond it new channels are refused rather than untracked.
     private const int MaxTrackedGrants = 4096;
 
+    private static readonly TimeSpan LeastWait = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan LongestWait = TimeSpan.FromDays(40);
+
     private readonly Lock _lock = new();
     private readonly Dictionary<Guid, AccessAction> _grants = [];
     private readonly CancellationTokenSource _ended = new();
@@ -111,8 +114,8 @@ internal sealed class LiveSession
             if (endsAt is not { } end)
                 return;
             var wait = end - time.GetUtcNow();
-            // Timers hold 49 days; a later end is looked at again then.
-            wait = wait < TimeSpan.Zero ? TimeSpan.Zero : wait > TimeSpan.FromDays(40) ? TimeSpan.FromDays(40) : wait;
+            // Timers hold 49 days; a later end is looked at again then. A timer may be early: the least wait keeps that from spinning.
+            wait = wait < LeastWait ? LeastWait : wait > LongestWait ? LongestWait : wait;
             _deadline = time.CreateTimer(_ => elapsed(this), null, wait, Timeout.InfiniteTimeSpan);
         }
     }

@@ -235,18 +235,16 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
             }
         }
 
-        var endsAt = connect.Grant!.EndsAt;
-        if (endsAt <= _time.GetUtcNow())
-            End(session, "maximum duration reached", "the session has reached its maximum duration", audit: "session.expired");
-        else
-            session.SetDeadline(endsAt, _time, OnDeadline);
+        session.SetDeadline(connect.Grant!.EndsAt, _time, OnDeadline);
     }
 
     private void Revoke(LiveSession session, SessionVerdict verdict)
     {
-        // At the deadline policy itself says no: that is an end in time, not a revocation.
-        if (verdict.Decision.ReasonCode == ReasonCode.SessionTooLong || session.EndsAt <= _time.GetUtcNow())
+        // What the policy had said from the start is an end in time, not a revocation.
+        if (verdict.Decision.ReasonCode == ReasonCode.SessionTooLong || verdict.Decision.Reasons.Any(r => r.Code == ReasonCode.SessionTooLong))
             End(session, "maximum duration reached", "the session has reached its maximum duration", audit: "session.expired");
+        else if (session.EndsAt <= _time.GetUtcNow())
+            End(session, "the time of access is over", "the time of access is over", audit: "session.expired");
         else
             End(session, $"access revoked: {verdict.Brief}", verdict.Explain(), audit: "session.revoked");
     }

@@ -44,13 +44,25 @@ internal sealed class UserIdentifier(SnapshotCell snapshots, TimeProvider time)
             return Refused("the certificate does not name exactly one user");
         var check = certificate.Check(SshCertificateKind.User, organization.UserCa, time.GetUtcNow(), certificate.Principals[0], source);
         if (check != SshCertificateCheck.Valid)
-            return Refused($"the certificate is not accepted: {check}");
+            return Refused($"the certificate {Words(check)}");
+        // L6: a restriction that is not enforced here must not be dropped silently.
+        if (certificate.ForceCommand is not null)
+            return Refused("the certificate has a force-command, which Relay does not serve");
         if (!organization.Users.TryGetValue(userId, out var user))
             return Refused("the certificate's user does not exist any more");
         var id = $"{certificate.KeyId} serial {certificate.Serial}";
         DateTimeOffset? validBefore = certificate.ValidBefore == DateTimeOffset.MaxValue ? null : certificate.ValidBefore;
         return new Identification(organization, user, new SessionCredential(SessionCredential.CertificateKind, id, organization.UserCa.Fingerprint), validBefore, null);
     }
+
+    private static string Words(SshCertificateCheck check) => check switch
+    {
+        SshCertificateCheck.Expired => "has expired: get a new one (relay login, relay client ssh-config)",
+        SshCertificateCheck.NotYetValid => "is not valid yet: compare the clocks",
+        SshCertificateCheck.SourceAddressRefused => "may not be used from this address",
+        SshCertificateCheck.UnknownCriticalOption or SshCertificateCheck.MalformedCriticalOption => "has a critical option that Relay does not know",
+        _ => "does not hold",
+    };
 
     private static Identification Refused(string message) => new(null, null, null, null, message);
 }

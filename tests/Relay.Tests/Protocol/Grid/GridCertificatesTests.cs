@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Relay.Protocol.Grid;
-using Xunit;
 
 namespace Relay.Tests.Protocol.Grid;
 
