@@ -6,6 +6,8 @@ public sealed class CompiledPolicies
     /// <summary>How many policies a denial explains clause by clause.</summary>
     public const int MaxExplainedPolicies = 8;
 
+    private const int MaxComparedOthers = 64;
+
     private readonly CompiledPolicy[] _policies;
     private readonly PolicyIndex _index;
 
@@ -82,10 +84,7 @@ public sealed class CompiledPolicies
     private Decision Deny(in Query query)
     {
         var applying = _index.ApplyingTo(query.Request.Socket, _policies);
-        var misses = new List<NearMiss>(applying.Length);
-        foreach (var index in applying)
-            misses.Add(NearMiss.Of(index, _policies[index], query));
-        misses.Sort();
+        var misses = NearMisses(applying, query);
 
         var reasons = new List<PolicyReason>();
         foreach (var miss in misses.Take(MaxExplainedPolicies))
@@ -101,10 +100,29 @@ public sealed class CompiledPolicies
         return new Decision(new DecisionFacts
         {
             Request = query.Request,
-            Code = applying.Length == 0 ? ReasonCode.NoPolicyForSocket : ReasonCode.NoPolicyAllows,
+            Code = applying.Length == 0 ? ReasonCode.NoPolicyForSocket
+                : misses[0] is { ForSomebodyElse: false, FailedClauses: 1 } ? reasons[0].Code
+                : ReasonCode.NoPolicyAllows,
             PolicyVersion = Version,
             Reasons = reasons,
             PoliciesConsidered = applying.Length,
         });
+    }
+
+    // A change of policy may refuse hundreds of sessions at once, so of ten thousand policies for others only some are compared.
+    private List<NearMiss> NearMisses(int[] applying, in Query query)
+    {
+        var naming = _index.Naming(query);
+        var others = 0;
+        var misses = new List<NearMiss>();
+        foreach (var index in applying)
+        {
+            var forSomebodyElse = !naming.Contains(index);
+            if (!forSomebodyElse || others++ < MaxComparedOthers)
+                misses.Add(NearMiss.Of(index, _policies[index], forSomebodyElse, query));
+        }
+
+        misses.Sort();
+        return misses;
     }
 }

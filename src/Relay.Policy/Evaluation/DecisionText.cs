@@ -47,7 +47,7 @@ internal static class DecisionText
         {
             ReasonCode.Allowed => $"Access allowed: {what}, by policy {SafeText.Quote(facts.PolicyName)}.",
             ReasonCode.NoPolicyForSocket => $"Access denied: {what}: no policy applies to this socket.",
-            ReasonCode.NoPolicyAllows => $"Access denied: {what}: no policy allows it.",
+            _ when facts.Reasons.Count > 0 => $"Access denied: {what}: no policy allows it.",
             ReasonCode.UnknownSocketType => $"Access denied: {what}: policies know no sockets of type {SafeText.Quote(facts.Request.Socket.SocketType)}.",
             ReasonCode.ActionNotApplicable => $"Access denied: {what}: a socket of type {SafeText.Quote(facts.Request.Socket.SocketType)} has no such action.",
             _ => $"Access denied: {what}: the request is not valid.",

@@ -3,7 +3,7 @@ namespace Relay.Policy;
 /// <summary>How far a policy was from allowing a request: policies that are for the person first, then fewest clauses to change.</summary>
 internal readonly record struct NearMiss(bool ForSomebodyElse, int FailedClauses, int Index) : IComparable<NearMiss>
 {
-    public static NearMiss Of(int index, CompiledPolicy policy, in Query query)
+    public static NearMiss Of(int index, CompiledPolicy policy, bool forSomebodyElse, in Query query)
     {
         var failed = 0;
         foreach (var clause in CompiledPolicy.Clauses)
@@ -12,7 +12,7 @@ internal readonly record struct NearMiss(bool ForSomebodyElse, int FailedClauses
                 failed++;
         }
 
-        return new NearMiss(policy.Judge(Clause.Who, query) != ReasonCode.Allowed, failed, index);
+        return new NearMiss(forSomebodyElse, failed, index);
     }
 
     public int CompareTo(NearMiss other)

@@ -57,6 +57,46 @@ internal sealed class PolicyIndex
     /// <summary>Every policy that could allow the request, some perhaps twice, others that do not apply among them; no order.</summary>
     public void Candidates(in Query query, ref CandidateList candidates)
     {
+        Naming(query, ref candidates);
+        var bySocket = _bySocket.GetValueOrDefault(query.Request.Socket.Id, None);
+        if (_everySocket.Length + _byTags.Length + bySocket.Length < candidates.Count)
+        {
+            candidates.Clear();
+            candidates.Add(_everySocket);
+            candidates.Add(_byTags);
+            candidates.Add(bySocket);
+        }
+    }
+
+    /// <summary>Every policy whose <c>who</c> names the subject.</summary>
+    public HashSet<int> Naming(in Query query)
+    {
+        var candidates = default(CandidateList);
+        Naming(query, ref candidates);
+        var named = new HashSet<int>();
+        for (var run = 0; run < candidates.RunCount; run++)
+        {
+            foreach (var index in candidates.Run(run))
+                named.Add(index);
+        }
+
+        return named;
+    }
+
+    /// <summary>Every policy that applies to the socket, each once, in order. Not to be written to.</summary>
+    public int[] ApplyingTo(SocketFacts socket, CompiledPolicy[] policies)
+    {
+        var bySocket = _bySocket.GetValueOrDefault(socket.Id, None);
+        int[] byTags = _byTags.Length == 0 ? None : [.. _byTags.Where(index => policies[index].AppliesTo(socket))];
+        if (bySocket.Length + byTags.Length == 0)
+            return _everySocket;
+        var indexes = new List<int>([.. _everySocket, .. bySocket, .. byTags]);
+        indexes.Sort();
+        return [.. indexes.Distinct()];
+    }
+
+    private void Naming(in Query query, ref CandidateList candidates)
+    {
         var subject = query.Request.Subject;
         candidates.Add(Find(_byEmail, subject.Email));
         if (subject.ServiceAccount is { } serviceAccount)
@@ -68,25 +108,6 @@ internal sealed class PolicyIndex
             foreach (var group in subject.Groups)
                 candidates.Add(Find(_byGroup, group));
         }
-
-        var bySocket = _bySocket.GetValueOrDefault(query.Request.Socket.Id, None);
-        if (_everySocket.Length + _byTags.Length + bySocket.Length < candidates.Count)
-        {
-            candidates.Clear();
-            candidates.Add(_everySocket);
-            candidates.Add(_byTags);
-            candidates.Add(bySocket);
-        }
-    }
-
-    /// <summary>Every policy that applies to the socket, each once, in order.</summary>
-    public int[] ApplyingTo(SocketFacts socket, CompiledPolicy[] policies)
-    {
-        var indexes = new List<int>(_everySocket);
-        indexes.AddRange(_bySocket.GetValueOrDefault(socket.Id, None));
-        indexes.AddRange(_byTags.Where(index => policies[index].AppliesTo(socket)));
-        indexes.Sort();
-        return [.. indexes.Distinct()];
     }
 
     private static int[] Find(Dictionary<string, int[]> index, string key) => key.Length == 0 ? None : index.GetValueOrDefault(key, None);

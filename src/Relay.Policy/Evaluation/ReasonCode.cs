@@ -21,7 +21,7 @@ public enum ReasonCode
     /// <summary>No policy applies to the socket.</summary>
     NoPolicyForSocket,
 
-    /// <summary>Policies apply to the socket, none allows the request.</summary>
+    /// <summary>Policies apply to the socket, none allows the request. A decision has the code of a clause instead when that clause is all that keeps a policy for this person from allowing it.</summary>
     NoPolicyAllows,
 
     /// <summary>The policy does not permit the action: its key is missing, or (sockets that are not SSH) its list is empty.</summary>

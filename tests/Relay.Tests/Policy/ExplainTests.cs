@@ -78,6 +78,18 @@ public sealed class ExplainTests
         Assert.Equal("Smallest change that would allow it: in policy \"c-near\", add $.permissions.ssh.shell: {}.", lines[10]);
     }
 
+    [Fact]
+    public void Code_of_the_decision_is_the_one_clause_that_is_missing_for_the_person()
+    {
+        var shell = new AccessAction.SshShell(null);
+        var bobs = Given.Policy("""{"permissions":{"ssh":{}},"condition":{"who":{"email":["bob@example.com"]}}}""", "a");
+        var late = Given.Policy(Given.Permitting("""{"ssh":{"shell":{},"max_session_duration_seconds":60}}"""), "b");
+        Assert.Equal(ReasonCode.NoPolicyAllows, Given.Policies(bobs).Evaluate(Given.Request(shell)).ReasonCode);
+        Assert.Equal(ReasonCode.SessionTooLong, Given.Policies(bobs, late).Evaluate(Given.Request(shell) with { SessionStartedAt = Given.Now.AddMinutes(-1) }).ReasonCode);
+        Assert.Equal(ReasonCode.PermissionMissing, Given.Policies(bobs, late).Evaluate(Given.Request(new AccessAction.SshSftp(null))).ReasonCode);
+        Assert.Equal(ReasonCode.NoPolicyAllows, Given.Policies(bobs, late).Evaluate(Given.Request(new AccessAction.SshSftp(null)) with { SessionStartedAt = Given.Now.AddMinutes(-1) }).ReasonCode);
+    }
+
     [Theory]
     [InlineData("\u001b[2Jls\r\n\a", "\"?[2Jls???\"")]
     [InlineData("\u202egpj", "\"?gpj\"")]

@@ -50,7 +50,7 @@ public sealed class OracleTests
         {
             var forward = RandomPolicies.Compile(scenario.Policies).Evaluate(scenario.Request);
             var backward = RandomPolicies.Compile(scenario.Policies.Reverse()).Evaluate(scenario.Request);
-            return (forward.Allowed, forward.MaxSessionDuration, forward.Grant?.EndsAt, forward.ReasonCode) == (backward.Allowed, backward.MaxSessionDuration, backward.Grant?.EndsAt, backward.ReasonCode);
+            return (forward.Allowed, forward.MaxSessionDuration, forward.Grant?.EndsAt, forward.RecordInput) == (backward.Allowed, backward.MaxSessionDuration, backward.Grant?.EndsAt, backward.RecordInput);
         });
 
     [Fact]
@@ -84,7 +84,8 @@ public sealed class OracleTests
             var text = decision.Explain();
             var applying = scenario.Policies.Count(policy => Oracle.Applies(policy, scenario.Request.Socket));
             return text.Split('\n').Length <= 12 && text.EndsWith($"Decision {Given.DecisionId}", StringComparison.Ordinal) && !text.Replace('\n', ' ').Any(char.IsControl)
-                && (decision.Allowed || decision.ReasonCode is not ReasonCode.NoPolicyAllows || (decision.Reasons.Count > 0 && decision.PoliciesConsidered == applying))
+                && (decision.Allowed || decision.ReasonCode is ReasonCode.NoPolicyForSocket or ReasonCode.InvalidRequest or ReasonCode.UnknownSocketType or ReasonCode.ActionNotApplicable
+                    ? decision.Reasons.Count == 0 : decision.Reasons.Count > 0 && decision.PoliciesConsidered == applying)
                 && decision.Reasons.All(reason => reason.Code is not (ReasonCode.Allowed or ReasonCode.NotEvaluated) && reason.Clause.StartsWith("$.", StringComparison.Ordinal) && reason.Fact.Length > 0 && reason.Change.Length > 0);
         });
     }
