@@ -5,13 +5,13 @@ namespace Relay.EndToEndTests;
 /// <summary>A session that goes on until somebody ends it; started means the command's first line has come back.</summary>
 public sealed class LiveSession : IAsyncDisposable
 {
-    private LiveSession(ChildProcess process) => Process = process;
+    private LiveSession(RunningProcess process) => Process = process;
 
-    public ChildProcess Process { get; }
+    public RunningProcess Process { get; }
 
     public static async Task<LiveSession> StartAsync(RelayGrid grid, string host, RelayGrid.Silo? silo = null)
     {
-        var process = ChildProcess.Start($"ssh {host}", "ssh",
+        var process = RunningProcess.Start($"ssh {host}", "ssh",
             ["-F", await grid.SshConfigAsync(), "-o", "BatchMode=yes", host, "echo live; exec sleep 300"], grid.CliEnvironment(silo ?? grid.Silos[0]));
         var session = new LiveSession(process);
         await process.WaitForLineAsync("live");

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Relay.EndToEndTests;
+using Relay.TestKit;
 using Relay.TestKit.Processes;
 
 [assembly: AssemblyFixture(typeof(OneSilo))]
@@ -20,7 +21,7 @@ public sealed class OneSilo : IAsyncLifetime
 
     public RelayGrid Grid { get; private set; } = null!;
 
-    public TargetSshd Target { get; private set; } = null!;
+    public SshdServer Target { get; private set; } = null!;
 
     public async ValueTask InitializeAsync()
     {
@@ -36,7 +37,7 @@ public sealed class OneSilo : IAsyncLifetime
     /// <summary>Publishes the target's sshd under another name.</summary>
     public Task CreateSocketAsync(string name, params string[] more) => Grid.RelayAsync(
         ["socket", "create", "ssh", "--name", name, "--connector", "site", "--host", "127.0.0.1", "--port", $"{Target.Port}",
-            "--username", Environment.UserName, "--host-key", Target.HostKey, .. more]);
+            "--username", Environment.UserName, "--host-key", Target.HostKey(), .. more]);
 
     /// <summary>Creates a policy named after the socket and attaches it.</summary>
     public async Task AllowAsync(string socket, string document)

@@ -80,7 +80,7 @@ public sealed class SessionTests(OneSilo site)
         var (host, port) = (gateway.SshAddress.Split(':')[0], gateway.SshAddress.Split(':')[1]);
         await site.Grid.SshConfigAsync();
         var ssh = Path.Combine(site.Grid.Home, "ssh");
-        await using var client = TestKit.Processes.ChildProcess.Start("ssh doomed", "ssh",
+        await using var client = TestKit.Processes.RunningProcess.Start("ssh doomed", "ssh",
             ["-F", "none", "-tt", "-o", "BatchMode=yes", "-o", $"UserKnownHostsFile={ssh}/known_hosts", "-o", "HostKeyAlias=relay-gateway", "-i", $"{ssh}/id_ed25519",
                 "-p", port, $"doomed@{host}", "echo before-the-crash; sleep 2; echo two-seconds-later; exec sleep 300"]);
         await client.WaitForLineAsync("two-seconds-later");

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Relay.TestKit;
 using Relay.TestKit.Processes;
 
 namespace Relay.EndToEndTests;
@@ -7,7 +8,7 @@ namespace Relay.EndToEndTests;
 public sealed class ThreeSilosTests : IAsyncLifetime
 {
     private RelayGrid _grid = null!;
-    private TargetSshd _target = null!;
+    private SshdServer _target = null!;
 
     public async ValueTask InitializeAsync()
     {
@@ -15,7 +16,7 @@ public sealed class ThreeSilosTests : IAsyncLifetime
         _target = await TargetSshd.StartAsync(await _grid.RelayAsync("org", "ssh-ca"));
         await _grid.StartConnectorAsync("far", silo: 1);
         await _grid.RelayAsync("socket", "create", "ssh", "--name", "far-host", "--connector", "far", "--host", "127.0.0.1", "--port", $"{_target.Port}",
-            "--username", Environment.UserName, "--host-key", _target.HostKey);
+            "--username", Environment.UserName, "--host-key", _target.HostKey());
     }
 
     [Fact]

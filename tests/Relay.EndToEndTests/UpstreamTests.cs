@@ -12,7 +12,7 @@ public sealed class UpstreamTests(OneSilo site)
         Assert.Equal(0, (await Command.RunAsync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key])).ExitCode);
         await using var target = await TargetSshd.StartAsync(await site.Grid.RelayAsync("org", "ssh-ca"), await File.ReadAllTextAsync(key + ".pub"));
         await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "by-key", "--connector", "site", "--host", "127.0.0.1", "--port", $"{target.Port}",
-            "--username", Environment.UserName, "--host-key", target.HostKey, "--private-key-file", key);
+            "--username", Environment.UserName, "--host-key", target.HostKey(), "--private-key-file", key);
         await site.AllowAsync("by-key", OneSilo.EverythingForTheAdministrator);
         var result = await site.Grid.SshAsync("by-key.relay", "echo by key");
         Assert.True(result.Text == "by key\n", $"{result}\n{target.Log}");
@@ -27,7 +27,7 @@ public sealed class UpstreamTests(OneSilo site)
         await site.AllowAsync("pinned", OneSilo.EverythingForTheAdministrator);
         Assert.Equal(0, (await site.Grid.SshAsync("pinned.relay", "true")).ExitCode);
         var keys = (await site.Grid.RelayJsonAsync("socket", "show", "pinned")).GetProperty("host_keys");
-        Assert.Contains(site.Target.HostKey, keys[0].GetString()!, StringComparison.Ordinal);
+        Assert.Contains(site.Target.HostKey(), keys[0].GetString()!, StringComparison.Ordinal);
 
         await using var impostor = await TargetSshd.StartAsync(await site.Grid.RelayAsync("org", "ssh-ca"));
         await site.Grid.RelayAsync("socket", "update", "pinned", "--port", $"{impostor.Port}");
@@ -39,7 +39,7 @@ public sealed class UpstreamTests(OneSilo site)
     [Fact]
     public async Task A_target_that_is_down_is_named_as_such()
     {
-        await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "down", "--connector", "site", "--host", "127.0.0.1", "--port", "1", "--username", Environment.UserName, "--host-key", site.Target.HostKey);
+        await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "down", "--connector", "site", "--host", "127.0.0.1", "--port", "1", "--username", Environment.UserName, "--host-key", site.Target.HostKey());
         await site.AllowAsync("down", OneSilo.EverythingForTheAdministrator);
         var result = await site.Grid.SshAsync("down.relay", "true");
         Assert.Equal(255, result.ExitCode);
@@ -51,7 +51,7 @@ public sealed class UpstreamTests(OneSilo site)
     public async Task An_offline_connector_is_named_as_such()
     {
         await site.Grid.RelayAsync("connector", "create", "--name", "asleep");
-        await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "offline", "--connector", "asleep", "--host", "127.0.0.1", "--port", "22", "--username", "root", "--host-key", site.Target.HostKey);
+        await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "offline", "--connector", "asleep", "--host", "127.0.0.1", "--port", "22", "--username", "root", "--host-key", site.Target.HostKey());
         await site.AllowAsync("offline", OneSilo.EverythingForTheAdministrator);
         var result = await site.Grid.SshAsync("offline.relay", "true");
         Assert.Equal(255, result.ExitCode);

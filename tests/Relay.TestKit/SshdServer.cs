@@ -29,6 +29,9 @@ public sealed class SshdServer : IAsyncDisposable
     /// <summary>Port on 127.0.0.1.</summary>
     public int Port { get; }
 
+    /// <summary>The listening process; each connection is a child of it.</summary>
+    public int ProcessId => _process.Id;
+
     /// <summary>Account to log in as.</summary>
     public static string User => Environment.UserName;
 

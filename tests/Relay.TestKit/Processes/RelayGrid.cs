@@ -8,7 +8,7 @@ namespace Relay.TestKit.Processes;
 /// </summary>
 public sealed class RelayGrid : IAsyncDisposable
 {
-    private readonly List<ChildProcess> _processes = [];
+    private readonly List<RunningProcess> _processes = [];
     private PrivatePostgres? _database;
 
     private RelayGrid() => Folder = Directory.CreateTempSubdirectory("relay-grid-").FullName;
@@ -25,7 +25,7 @@ public sealed class RelayGrid : IAsyncDisposable
     public string Home => Path.Combine(Folder, "home");
 
     /// <summary>One silo of the grid and the addresses it got.</summary>
-    public sealed record Silo(ChildProcess Process, string Api, string Grid, string Connectors);
+    public sealed record Silo(RunningProcess Process, string Api, string Grid, string Connectors);
 
     /// <param name="silos">How many silo processes, all on one PostgreSQL.</param>
     /// <param name="gatewaySilo">Index of the one silo the gateway is told about.</param>
@@ -73,7 +73,7 @@ public sealed class RelayGrid : IAsyncDisposable
     }
 
     /// <summary>Creates a connector with a token and starts its agent against the given silo; returns once it is connected.</summary>
-    public async Task<ChildProcess> StartConnectorAsync(string name, int silo = 0)
+    public async Task<RunningProcess> StartConnectorAsync(string name, int silo = 0)
     {
         await RelayAsync("connector", "create", "--name", name);
         return await StartAgentAsync(name, await CreateTokenAsync(name), silo);
@@ -87,7 +87,7 @@ public sealed class RelayGrid : IAsyncDisposable
         return file;
     }
 
-    public async Task<ChildProcess> StartAgentAsync(string name, string tokenFile, int silo = 0)
+    public async Task<RunningProcess> StartAgentAsync(string name, string tokenFile, int silo = 0)
     {
         var agent = StartAgent(name, tokenFile, silo);
         await agent.WaitForMessageAsync("connected to relay");
@@ -95,9 +95,9 @@ public sealed class RelayGrid : IAsyncDisposable
     }
 
     /// <summary>Starts an agent and does not wait: for those that are to be refused.</summary>
-    public ChildProcess StartAgent(string name, string tokenFile, int silo = 0)
+    public RunningProcess StartAgent(string name, string tokenFile, int silo = 0)
     {
-        var agent = ChildProcess.Start($"connector {name}", RelayPrograms.Cli, ["connector", "start"], new Dictionary<string, string?>
+        var agent = RunningProcess.Start($"connector {name}", RelayPrograms.Cli, ["connector", "start"], new Dictionary<string, string?>
         {
             ["RELAY_TOKEN_FILE"] = tokenFile,
             ["RELAY_CONNECTOR_SERVER"] = Silos[silo].Connectors,
@@ -134,7 +134,7 @@ public sealed class RelayGrid : IAsyncDisposable
     public async Task<Silo> StartSiloAsync()
     {
         var index = Silos.Count;
-        var process = ChildProcess.Start($"silo {index}", RelayPrograms.Silo, [], new Dictionary<string, string?>
+        var process = RunningProcess.Start($"silo {index}", RelayPrograms.Silo, [], new Dictionary<string, string?>
         {
             ["RELAY_DATABASE"] = _database!.ConnectionString,
             ["RELAY_STATE_DIR"] = Path.Combine(Folder, "state"),
@@ -165,7 +165,7 @@ public sealed class RelayGrid : IAsyncDisposable
     /// <summary>Starts a further gateway that the caller disposes.</summary>
     public async Task<GatewayProcess> StartGatewayAsync(string name, Silo silo)
     {
-        var process = ChildProcess.Start(name, RelayPrograms.Gateway, [], new Dictionary<string, string?>
+        var process = RunningProcess.Start(name, RelayPrograms.Gateway, [], new Dictionary<string, string?>
         {
             ["RELAY_STATE_DIR"] = Path.Combine(Folder, name),
             ["RELAY_GATEWAY_TOKEN_FILE"] = Path.Combine(Folder, "state", "gateway.token"),
@@ -179,7 +179,7 @@ public sealed class RelayGrid : IAsyncDisposable
 }
 
 /// <summary>A gateway process and the "host:port" users dial.</summary>
-public sealed record GatewayProcess(ChildProcess Process, string SshAddress) : IAsyncDisposable
+public sealed record GatewayProcess(RunningProcess Process, string SshAddress) : IAsyncDisposable
 {
     public ValueTask DisposeAsync() => Process.DisposeAsync();
 }

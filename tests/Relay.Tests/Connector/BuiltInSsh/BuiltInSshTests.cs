@@ -126,7 +126,7 @@ public sealed class BuiltInSshTests : IAsyncDisposable
     public async Task A_hung_up_user_takes_the_program_along()
     {
         var mark = Guid.NewGuid().ToString("N");
-        var ssh = ChildProcess.Start("ssh", "ssh", [.. Options(Environment.UserName), "-tt", "127.0.0.1", $"trap 'echo gone > {_folder}/{mark}; exit' HUP; echo ready; while :; do sleep 0.1; done"]);
+        var ssh = RunningProcess.Start("ssh", "ssh", [.. Options(Environment.UserName), "-tt", "127.0.0.1", $"trap 'echo gone > {_folder}/{mark}; exit' HUP; echo ready; while :; do sleep 0.1; done"]);
         await using (ssh)
         {
             await ssh.WaitForLineAsync("ready");
@@ -141,7 +141,7 @@ public sealed class BuiltInSshTests : IAsyncDisposable
     [Fact]
     public async Task Idle_sessions_hold_no_thread_each()
     {
-        var sessions = Enumerable.Range(0, 20).Select(_ => ChildProcess.Start("ssh", "ssh", [.. Options(Environment.UserName), "-tt", "127.0.0.1", "echo ready; cat"])).ToArray();
+        var sessions = Enumerable.Range(0, 20).Select(_ => RunningProcess.Start("ssh", "ssh", [.. Options(Environment.UserName), "-tt", "127.0.0.1", "echo ready; cat"])).ToArray();
         try
         {
             foreach (var session in sessions)

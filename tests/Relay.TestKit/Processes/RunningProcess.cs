@@ -10,7 +10,7 @@ namespace Relay.TestKit.Processes;
 /// A real process with its output kept. Tests wait for a line it prints, never for time to pass; whatever fails shows
 /// the process's last lines. Disposing ends it (SIGTERM, then SIGKILL) and only it.
 /// </summary>
-public sealed partial class ChildProcess : IAsyncDisposable
+public sealed partial class RunningProcess : IAsyncDisposable
 {
     private readonly Process _process;
     private readonly List<string> _lines = [];
@@ -20,7 +20,7 @@ public sealed partial class ChildProcess : IAsyncDisposable
     private bool _ended;
     private bool _disposed;
 
-    private ChildProcess(string name, Process process)
+    private RunningProcess(string name, Process process)
     {
         Name = name;
         _process = process;
@@ -44,7 +44,7 @@ public sealed partial class ChildProcess : IAsyncDisposable
     }
 
     /// <summary>Starts <paramref name="file"/> with the given arguments and additional environment; null values remove a variable.</summary>
-    public static ChildProcess Start(string name, string file, IEnumerable<string> arguments, IReadOnlyDictionary<string, string?>? environment = null, string? workingDirectory = null)
+    public static RunningProcess Start(string name, string file, IEnumerable<string> arguments, IReadOnlyDictionary<string, string?>? environment = null, string? workingDirectory = null)
     {
         var info = new ProcessStartInfo(file, arguments)
         {
@@ -62,7 +62,7 @@ public sealed partial class ChildProcess : IAsyncDisposable
             else
                 info.Environment[key] = value;
         }
-        return new ChildProcess(name, Process.Start(info) ?? throw new InvalidOperationException($"{file} did not start."));
+        return new RunningProcess(name, Process.Start(info) ?? throw new InvalidOperationException($"{file} did not start."));
     }
 
     /// <summary>The first line, already printed or still to come, that contains <paramref name="text"/>.</summary>
