@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Relay.GrainHost.Hosting;
 using Relay.Protocol.Grid;
 using Relay.Silo.Hosting;
 using Relay.Silo.Sessions;
@@ -30,7 +31,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
     private readonly SiloEndpoints _endpoints;
     private readonly GridCertificate _certificate;
     private readonly IEnumerable<IGridRoutes> _routes;
-    private readonly IGrainLink? _grains;
+    private readonly GrainSilo _grains;
     private readonly SessionRegistry _sessions;
     private readonly GridDrain _drain;
     private readonly ILoggerFactory _loggers;
@@ -42,7 +43,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         SiloEndpoints endpoints,
         GridCertificate certificate,
         IEnumerable<IGridRoutes> routes,
-        IEnumerable<IGrainLink> grains,
+        GrainSilo grains,
         SessionRegistry sessions,
         GridDrain drain,
         ILoggerFactory loggers,
@@ -51,7 +52,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         _endpoints = endpoints;
         _certificate = certificate;
         _routes = routes;
-        _grains = grains.SingleOrDefault();
+        _grains = grains;
         _sessions = sessions;
         _drain = drain;
         _loggers = loggers;
@@ -144,7 +145,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
             return;
         }
 
-        if (_grains is null || !known || peer.Role != GridRole.Silo)
+        if (!known || peer.Role != GridRole.Silo)
         {
             LogGrainLinkRefused(_logger, connection.RemoteEndPoint?.ToString() ?? "", known ? GridCertificates.UriFor(peer) : "no certificate");
             connection.Abort(new ConnectionAbortedException("grain calls are between silos"));

@@ -1,4 +1,4 @@
-using Microsoft.Extensions.DependencyInjection.Extensions;
+using Relay.GrainHost.Links;
 using Relay.Silo.Connectors;
 
 namespace Relay.Silo.Grid;
@@ -12,12 +12,12 @@ internal static class GridServiceCollectionExtensions
         services.AddSingleton<GridDrain>();
         services.AddSingleton<SiloLinks>();
         services.AddSingleton<ISiloHttp>(s => s.GetRequiredService<SiloLinks>());
+        services.AddSingleton<ISiloTransport>(s => s.GetRequiredService<SiloLinks>());
         services.AddSingleton<IGridRoutes, EnrollRoute>();
         services.AddSingleton<IGridRoutes, GatewayRoutes>();
         services.AddSingleton<IGridRoutes, SessionRoutes>();
         services.AddSingleton<IGridRoutes, StreamRoute>();
         services.AddSingleton<IGridRoutes, RecordingRoute>();
-        services.TryAddSingleton<IStreamRouter, NoConnectors>();
         services.AddHostedService<GridServer>();
         return services;
     }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using Relay.GrainHost.Links;
 using Relay.Protocol.Grid;
 using Relay.Silo.Connectors;
 
@@ -11,7 +12,7 @@ namespace Relay.Silo.Grid;
 /// How this silo reaches others: HTTP/2 for streams, raw TLS for grain calls; mTLS, only silos of this grid answer.
 /// Safe for concurrent use.
 /// </summary>
-internal sealed class SiloLinks(GridCertificate certificate, TimeProvider time) : ISiloHttp, IDisposable
+internal sealed class SiloLinks(GridCertificate certificate, TimeProvider time) : ISiloHttp, ISiloTransport, IDisposable
 {
     private static readonly TimeSpan ConnectDeadline = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(5);
@@ -21,10 +22,10 @@ internal sealed class SiloLinks(GridCertificate certificate, TimeProvider time) 
         _clients.GetOrAdd(gridAddress, address => new Lazy<HttpMessageInvoker>(() => Create(address))).Value;
 
     /// <summary>A raw duplex stream, ALPN <see cref="GridRoutes.GrainAlpn"/>. The caller disposes it.</summary>
-    /// <param name="gridAddress">Advertised grid address "host:port".</param>
+    /// <param name="siloAddress">Advertised grid address "host:port".</param>
     /// <exception cref="IOException">Not reached, or it is not a silo of this grid.</exception>
-    public ValueTask<Stream> ConnectGrainLinkAsync(string gridAddress, CancellationToken cancellationToken) =>
-        ConnectAsync(gridAddress, new SslApplicationProtocol(GridRoutes.GrainAlpn), cancellationToken);
+    public ValueTask<Stream> ConnectAsync(string siloAddress, CancellationToken cancellationToken) =>
+        ConnectAsync(siloAddress, new SslApplicationProtocol(GridRoutes.GrainAlpn), cancellationToken);
 
     public void Dispose()
     {

@@ -65,6 +65,7 @@ internal sealed partial class StreamRoute(
 
     private async Task RunAsync(HttpContext context, LiveSession session, RoutedStream routed)
     {
+        session.ConnectorId = routed.ConnectorId;
         await store.SetConnectorAsync(session.Id, routed.ConnectorId, routed.ConnectorName, routed.Silo, context.RequestAborted);
         await using var user = await DuplexExchange.AcceptAsync(context);
         var counters = new StreamPumpCounters();

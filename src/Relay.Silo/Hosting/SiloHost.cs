@@ -3,7 +3,10 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Relay.GrainHost.Membership;
 using Relay.Protocol.Hosting;
+using Relay.Silo.Api;
+using Relay.Silo.Connectors;
 using Relay.Silo.Grid;
 using Relay.Silo.Recordings;
 using Relay.Silo.Sessions;
@@ -97,16 +100,25 @@ internal sealed partial class SiloHost : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel => ConfigureApi(kestrel, options));
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton(endpoints);
-        builder.Services.AddSingleton(new SiloIdentity(options.Name, endpoints.Grid, Guid.NewGuid()));
+        builder.Services.AddSingleton(s => new SiloIdentity(options.Name, endpoints.Grid, s.GetRequiredService<ILocalSilo>().Incarnation));
         builder.Services.AddSingleton(time);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
 
         // Each is started when the one before it serves; the API's own server comes last.
-        builder.Services.AddControlPlane(control).AddSnapshots().AddRecordings().AddSessions().AddGrid();
+        builder.Services
+            .AddControlPlane(control)
+            .AddGrains(options, endpoints)
+            .AddSnapshots()
+            .AddRecordings()
+            .AddSessions()
+            .AddGrid()
+            .AddConnectors()
+            .AddRelayApi();
         configure?.Invoke(builder.Services);
 
         var app = builder.Build();
         app.MapHealth();
+        app.MapRelayApi();
         return app;
     }
 

@@ -20,6 +20,7 @@ internal sealed class LiveSession
     private readonly CancellationTokenSource _ended = new();
     private string? _outcome;
     private ITimer? _deadline;
+    private Guid? _connectorId;
     private DateTimeOffset? _endsAt;
     private long _bytesUp;
     private long _bytesDown;
@@ -57,6 +58,22 @@ internal sealed class LiveSession
 
     /// <summary>To the user.</summary>
     public long BytesDown => Interlocked.Read(ref _bytesDown);
+
+    /// <summary>Through which connector its latest stream goes; null: none was opened yet.</summary>
+    public Guid? ConnectorId
+    {
+        get
+        {
+            lock (_lock)
+                return _connectorId;
+        }
+
+        set
+        {
+            lock (_lock)
+                _connectorId = value;
+        }
+    }
 
     public int OpenStreams => Volatile.Read(ref _openStreams);
 

@@ -11,6 +11,9 @@ internal sealed partial class SessionKillWatch(
 
     // Dead silos' gateways have this long to bring their sessions elsewhere.
     private static readonly TimeSpan ReapGrace = TimeSpan.FromSeconds(20);
+
+    // Several signs of life missed: nobody is left to declare it dead.
+    private static readonly TimeSpan ReapSilence = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan ReapInterval = TimeSpan.FromSeconds(5);
     private readonly Wakeup _wakeup = new();
 
@@ -44,7 +47,7 @@ internal sealed partial class SessionKillWatch(
                 if (time.GetElapsedTime(reaped) > ReapInterval)
                 {
                     reaped = time.GetTimestamp();
-                    if (await store.ReapAsync(ReapGrace, stoppingToken) is var count and > 0)
+                    if (await store.ReapAsync(ReapGrace, ReapSilence, stoppingToken) is var count and > 0)
                         LogReaped(logger, count);
                 }
 

@@ -139,11 +139,13 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         return true;
     }
 
-    /// <summary>Somebody asked for its end.</summary>
-    public void Kill(Guid sessionId, string by)
+    /// <summary>Somebody asked for its end. False: it does not live here.</summary>
+    public bool Kill(Guid sessionId, string by)
     {
-        if (_live.TryGetValue(sessionId, out var session))
-            End(session, $"killed by {by}", $"the session was ended by {by}", audit: "session.killed");
+        if (!_live.TryGetValue(sessionId, out var session))
+            return false;
+        End(session, $"killed by {by}", $"the session was ended by {by}", audit: "session.killed");
+        return true;
     }
 
     /// <summary>What a gateway that subscribes claims to have against what lives here. Returns those that must not live.</summary>

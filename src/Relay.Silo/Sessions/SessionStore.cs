@@ -188,16 +188,20 @@ internal sealed class SessionStore(NpgsqlDataSource database, SiloIdentity self)
     /// Ends the rows of silos that are dead, once their gateways have had time to go on elsewhere (<see cref="AdoptAsync"/>).
     /// Returns how many. Every silo may do this at once.
     /// </summary>
-    public async Task<int> ReapAsync(TimeSpan grace, CancellationToken cancellationToken)
+    /// <param name="grace">After the last sign of life of a silo that was declared dead.</param>
+    /// <param name="silence">After the last sign of life of one that nobody declared dead.</param>
+    public async Task<int> ReapAsync(TimeSpan grace, TimeSpan silence, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         return await connection.ExecuteAsync(new CommandDefinition(
             """
             UPDATE session s SET end_time = now(), outcome = 'connection lost: the silo ' || s.silo || ' is gone'
             WHERE s.end_time IS NULL AND s.silo_incarnation <> @incarnation AND s.start_time < now() - @grace
-              AND NOT EXISTS (SELECT 1 FROM silo_member m WHERE m.incarnation = s.silo_incarnation AND m.alive_at > now() - @grace)
+              AND NOT EXISTS (
+                SELECT 1 FROM silo_member m WHERE m.incarnation = s.silo_incarnation
+                  AND m.alive_at > now() - CASE WHEN m.status = 'dead' THEN @grace ELSE @silence END)
             """,
-            new { incarnation = self.Incarnation, grace },
+            new { incarnation = self.Incarnation, grace, silence },
             cancellationToken: cancellationToken));
     }
 }

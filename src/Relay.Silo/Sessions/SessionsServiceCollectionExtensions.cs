@@ -18,6 +18,7 @@ internal static class SessionsServiceCollectionExtensions
         services.AddSingleton<ISnapshotObserver>(s => s.GetRequiredService<SessionRegistry>());
         services.AddHostedService(s => s.GetRequiredService<SessionRegistry>());
         services.AddHostedService<SessionKillWatch>();
+        services.AddHostedService<SessionReports>();
         return services;
     }
 }
