@@ -20,6 +20,7 @@ internal sealed partial class ConnectorListener : IHostedService, IAsyncDisposab
     private readonly PendingConnections _pending;
     private readonly TimeProvider _time;
     private readonly ILogger<ConnectorListener> _logger;
+    private int _disposed;
     private readonly CancellationTokenSource _stop = new();
     private Task _accepting = Task.CompletedTask;
 
@@ -62,6 +63,9 @@ internal sealed partial class ConnectorListener : IHostedService, IAsyncDisposab
 
     public async ValueTask DisposeAsync()
     {
+        // The container knows it as a service and as a hosted service, and disposes both.
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
         await _stop.CancelAsync();
         _options.Socket.Dispose();
         await _accepting;
