@@ -39,7 +39,7 @@ start() { # name, ready text, command …
   "$@" >> "$log" 2>&1 &
   local pid=$!
   pids+=("$pid")
-  tail -n +1 --pid="$pid" -f "$log" 2>/dev/null | grep -q -m1 -- "$ready" || fail "$name did not start"
+  grep -q -m1 -- "$ready" < <(tail -n +1 --pid="$pid" -f "$log" 2>/dev/null) || fail "$name did not start"
 }
 relay() { "$bin/Relay.Cli/$configuration/relay" "$@"; }
 
@@ -146,7 +146,7 @@ grep -q 'hello from' "$work/replay.txt" || fail "the recording does not show wha
 step "A live session is killed"
 relay client ssh db-host -- 'echo started; exec sleep 600' > "$work/live.txt" 2>&1 &
 live=$!
-timeout 20 tail -n +1 -f "$work/live.txt" 2>/dev/null | grep -q -m1 started || fail "the session to kill did not start"
+grep -q -m1 started < <(timeout 20 tail -n +1 -f "$work/live.txt" 2>/dev/null) || fail "the session to kill did not start"
 session=$(relay session ls --live --output json | jq -r '.list[0].session_id')
 begin=$(date +%s%N)
 relay session kill "$session" | show

@@ -9,7 +9,8 @@ bin=$PWD/.artifacts/bin
 configuration=${CONFIGURATION:-Release}; configuration=${configuration,,}
 api=${RELAY_API_LISTEN:-127.0.0.1:8080}
 mkdir -p "$state/bin" "$state/log"
-chmod 700 "$state"
+# Passable, not readable: under root the private PostgreSQL runs as another account.
+chmod 711 "$state"
 ln -sfn "$bin/Relay.Cli/$configuration/relay" "$state/bin/relay"
 
 pids=()
@@ -30,7 +31,7 @@ start() { # name, ready text, command …
   local pid=$!
   pids+=("$pid")
   # tail ends by itself with the process it watches, so a start that fails is noticed at once.
-  if ! tail -n +1 --pid="$pid" -f "$log" 2>/dev/null | grep -q -m1 -- "$ready"; then
+  if ! grep -q -m1 -- "$ready" < <(tail -n +1 --pid="$pid" -f "$log" 2>/dev/null); then
     echo "Error: the $name did not start. Its last lines ($log):" >&2
     tail -n 5 "$log" >&2
     exit 1
