@@ -12,22 +12,27 @@ internal static class GridTransport
     /// <summary>Flow-control window of one stream, design section 5.</summary>
     public const int StreamWindowBytes = 4 * 1024 * 1024;
 
-    /// <summary>A client that presents the gateway's current certificate.</summary>
+    /// <summary>A client for requests that presents the gateway's current certificate.</summary>
     /// <param name="credential">Asked at each new connection, so that a renewed certificate is used at once.</param>
     public static HttpClient CreateMutual(string siloAddress, Func<GatewayCredential> credential, TimeProvider time) =>
-        Create(siloAddress, new SslClientAuthenticationOptions
-        {
-            LocalCertificateSelectionCallback = (_, _, _, _, _) => credential().Certificate,
-            RemoteCertificateValidationCallback = (_, leaf, _, _) =>
-                GridCertificates.TryReadIdentity(leaf as X509Certificate2, credential().Authority, time.GetUtcNow(), out var peer) && peer.Role == GridRole.Silo,
-        });
+        CreateClient(siloAddress, CreateHandler(Mutual(credential, time)));
+
+    /// <summary>As <see cref="CreateMutual"/>, for duplex streams: an HttpClient would wait for the end of the answer.</summary>
+    public static HttpMessageInvoker CreateStreams(Func<GatewayCredential> credential, TimeProvider time) => new(CreateHandler(Mutual(credential, time)));
 
     /// <summary>A client for enrolment: no certificate yet, the CA known by its pin.</summary>
     public static HttpClient CreatePinned(string siloAddress, string authorityPin, TimeProvider time) =>
-        Create(siloAddress, new SslClientAuthenticationOptions
+        CreateClient(siloAddress, CreateHandler(new SslClientAuthenticationOptions
         {
             RemoteCertificateValidationCallback = (_, certificate, _, _) => IsPinnedSilo(certificate as X509Certificate2, authorityPin, time.GetUtcNow()),
-        });
+        }));
+
+    private static SslClientAuthenticationOptions Mutual(Func<GatewayCredential> credential, TimeProvider time) => new()
+    {
+        LocalCertificateSelectionCallback = (_, _, _, _, _) => credential().Certificate,
+        RemoteCertificateValidationCallback = (_, leaf, _, _) =>
+            GridCertificates.TryReadIdentity(leaf as X509Certificate2, credential().Authority, time.GetUtcNow(), out var peer) && peer.Role == GridRole.Silo,
+    };
 
     private static bool IsPinnedSilo(X509Certificate2? leaf, string pin, DateTimeOffset now)
     {
@@ -42,12 +47,12 @@ internal static class GridTransport
         }
     }
 
-    private static HttpClient Create(string siloAddress, SslClientAuthenticationOptions tls)
+    private static SocketsHttpHandler CreateHandler(SslClientAuthenticationOptions tls)
     {
         tls.EnabledSslProtocols = SslProtocols.Tls13;
         tls.ApplicationProtocols = [SslApplicationProtocol.Http2];
         tls.CertificateRevocationCheckMode = X509RevocationMode.NoCheck;
-        var handler = new SocketsHttpHandler
+        return new SocketsHttpHandler
         {
             SslOptions = tls,
             EnableMultipleHttp2Connections = true,
@@ -61,12 +66,13 @@ internal static class GridTransport
             UseProxy = false,
             ActivityHeadersPropagator = null,
         };
-        return new HttpClient(handler)
-        {
-            BaseAddress = new Uri($"https://{siloAddress}"),
-            DefaultRequestVersion = HttpVersion.Version20,
-            DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
-            Timeout = Timeout.InfiniteTimeSpan, // each call has its own deadline; streams live as long as sessions
-        };
     }
+
+    private static HttpClient CreateClient(string siloAddress, SocketsHttpHandler handler) => new(handler)
+    {
+        BaseAddress = new Uri($"https://{siloAddress}"),
+        DefaultRequestVersion = HttpVersion.Version20,
+        DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
+        Timeout = Timeout.InfiniteTimeSpan, // each call has its own deadline
+    };
 }

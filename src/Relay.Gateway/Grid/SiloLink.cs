@@ -17,14 +17,14 @@ internal sealed class SiloLink : IDisposable
 
     private readonly TimeProvider _time;
     private readonly HttpClient _requests;
-    private readonly HttpClient _streams;
+    private readonly HttpMessageInvoker _streams;
 
     /// <param name="address">Grid address "host:port".</param>
     public SiloLink(string address, Func<GatewayCredential> credential, TimeProvider time)
     {
         (Address, _time) = (address, time);
         _requests = GridTransport.CreateMutual(address, credential, time);
-        _streams = GridTransport.CreateMutual(address, credential, time);
+        _streams = GridTransport.CreateStreams(credential, time);
     }
 
     public string Address { get; }
@@ -67,7 +67,7 @@ internal sealed class SiloLink : IDisposable
     /// <exception cref="StreamOpenException">Names the hop that failed.</exception>
     public async Task<DuplexStream> OpenStreamAsync(Guid session, CancellationToken cancellationToken)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(_streams.BaseAddress!, GridRoutes.Stream(session)));
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(_requests.BaseAddress!, GridRoutes.Stream(session)));
         return await DuplexHttpStream.OpenAsync(_streams, request, s_open, _time, cancellationToken);
     }
 
