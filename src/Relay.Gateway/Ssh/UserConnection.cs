@@ -14,6 +14,10 @@ namespace Relay.Gateway.Ssh;
 internal sealed partial class UserConnection(
     GatewayOptions options, SiloPool silos, LiveSessions live, UpstreamConnector upstreams, GatewayMetrics metrics, TimeProvider time, ILogger<UserConnection> logger)
 {
+    // OpenSSH's client speaks its extensions only to a server whose version begins with this word. One of them,
+    // eow@openssh.com, is how "ssh host yes | head -n 1" ends: without it the client discards output for ever.
+    private const string SoftwareVersion = "OpenSSH_Relay_0.1";
+
     /// <summary>Serves one connection; owns <paramref name="stream"/>. Never throws.</summary>
     /// <param name="place">Given back as soon as the user is logged in.</param>
     /// <param name="cut">Cancelled when a newer connection needs this one's place, or at shutdown, before login.</param>
@@ -68,6 +72,7 @@ internal sealed partial class UserConnection(
                 new SshServerOptions
                 {
                     HostKeys = hostKeys,
+                    SoftwareVersion = SoftwareVersion,
                     LoginGraceTime = options.LoginGraceTime,
                     MaxChannels = options.MaxChannels,
                     KeepAliveInterval = options.KeepAliveInterval,

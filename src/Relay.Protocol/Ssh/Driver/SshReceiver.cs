@@ -149,7 +149,8 @@ internal sealed class SshReceiver
             channel.OnConnectionEnded();
         Requests.Fail(_connection.EndedError());
         _blocked.Clear();
-        _touched.Clear();
+        // A channel that was closed by the same bytes that ended the connection is in no table any more.
+        WakeReaders();
         _incoming.Writer.TryComplete();
     }
 
