@@ -69,8 +69,15 @@ public sealed class PrivatePostgres : IDisposable, IAsyncDisposable
         var server = await EmbeddedPostgres.StartAsync(directory, durable: false, NullLogger.Instance, TimeProvider.System, CancellationToken.None);
         AppDomain.CurrentDomain.ProcessExit += (_, _) =>
         {
-            server.DisposeAsync().AsTask().GetAwaiter().GetResult();
-            Directory.Delete(directory, recursive: true);
+            server.Kill();
+            try
+            {
+                Directory.Delete(directory, recursive: true);
+            }
+            catch (IOException)
+            {
+                // A backend may take a moment to notice that its server is gone; the folder is in /tmp.
+            }
         };
         await server.CreateDatabaseAsync("relay_template", null, CancellationToken.None);
         // CREATE DATABASE … TEMPLATE needs a template nobody is connected to.

@@ -49,7 +49,7 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         var grid = await connection.QuerySingleAsync<GridRow>(new CommandDefinition("SELECT grid_id, ca_certificate, ca_key, signing_key, gateway_host_key FROM grid", cancellationToken: cancellationToken));
-        var organizations = await connection.QueryAsync<OrganizationRow>(new CommandDefinition("SELECT organization_id, user_ca, ssh_ca FROM organization", cancellationToken: cancellationToken));
+        var organizations = await connection.QueryAsync<OrganizationRow>(new CommandDefinition("SELECT organization_id, user_ca, ssh_ca, user_ca_public, ssh_ca_public FROM organization", cancellationToken: cancellationToken));
         try
         {
             return new GridAuthorities(
@@ -59,7 +59,9 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
                 OpenSshKey(vault, SecretPlace.Grid("gateway_host_key", grid.GridId), grid.GatewayHostKey),
                 organizations.ToFrozenDictionary(o => o.OrganizationId, o => new OrganizationKeys(
                     OpenSshKey(vault, SecretPlace.Organization("user_ca", o.OrganizationId), o.UserCa),
-                    OpenSshKey(vault, SecretPlace.Organization("ssh_ca", o.OrganizationId), o.SshCa))),
+                    OpenSshKey(vault, SecretPlace.Organization("ssh_ca", o.OrganizationId), o.SshCa),
+                    o.UserCaPublic,
+                    o.SshCaPublic)),
                 time);
         }
         catch (SecretException exception)
@@ -142,9 +144,9 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
         }
     }
 
-    public string UserCaPublic(Guid organizationId) => Keys(organizationId).UserCa.PublicKey.ToLine();
+    public string UserCaPublic(Guid organizationId) => Keys(organizationId).UserCaLine;
 
-    public string SshCaPublic(Guid organizationId) => Keys(organizationId).SshCa.PublicKey.ToLine();
+    public string SshCaPublic(Guid organizationId) => Keys(organizationId).SshCaLine;
 
     public void Dispose()
     {
@@ -216,7 +218,7 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
         return read ? key! : throw new StorageException($"the key {place} cannot be read: {error}");
     }
 
-    private sealed record OrganizationKeys(SshPrivateKey UserCa, SshPrivateKey SshCa);
+    private sealed record OrganizationKeys(SshPrivateKey UserCa, SshPrivateKey SshCa, string UserCaLine, string SshCaLine);
 
     private sealed class GridRow
     {
@@ -238,5 +240,9 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
         public byte[] UserCa { get; init; } = [];
 
         public byte[] SshCa { get; init; } = [];
+
+        public string UserCaPublic { get; init; } = "";
+
+        public string SshCaPublic { get; init; } = "";
     }
 }

@@ -117,6 +117,17 @@ internal sealed partial class EmbeddedPostgres : IAsyncDisposable
         await create.ExecuteNonQueryAsync(cancellationToken);
     }
 
+    /// <summary>Ends the server at once, without its shutdown work: for data that will not be read again.</summary>
+    internal void Kill()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
+        _server.Kill(entireProcessTree: true);
+        _server.WaitForExit();
+        _server.Dispose();
+        _lock.Dispose();
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)

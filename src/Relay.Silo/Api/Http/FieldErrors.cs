@@ -83,7 +83,7 @@ internal sealed partial class FieldErrors
     [GeneratedRegex(@"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\z", RegexOptions.CultureInvariant)]
     private static partial Regex NamePattern();
 
-    // Becomes the key id of certificates and a field of logs: nothing that needs quoting.
-    [GeneratedRegex(@"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,185}[A-Za-z0-9])?\z", RegexOptions.CultureInvariant)]
+    // Becomes the key id of certificates, a field of logs and a part of paths: nothing that needs quoting there.
+    [GeneratedRegex(@"^[A-Za-z0-9.!#$&'*+=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,185}[A-Za-z0-9])?\z", RegexOptions.CultureInvariant)]
     private static partial Regex EmailPattern();
 }

@@ -11,20 +11,11 @@ internal sealed class ListQuery
 
     private readonly IQueryCollection _query;
 
-    /// <exception cref="ApiException">400: a parameter that is not a filter here, or given twice, or a page that makes no sense.</exception>
-    public ListQuery(HttpContext http, bool cursor, params ReadOnlySpan<string> filters)
+    /// <summary>Its parameters were checked against <see cref="QueryParameters"/> when the request was admitted.</summary>
+    /// <exception cref="ApiException">400: a page that makes no sense.</exception>
+    public ListQuery(HttpContext http)
     {
         _query = http.Request.Query;
-        var unknown = new List<ApiErrorDetail>();
-        foreach (var (name, values) in _query)
-        {
-            if (!(name is "page_size" || name is "page" && !cursor || name is "cursor" && cursor || filters.Contains(name)))
-                unknown.Add(new ApiErrorDetail(ApiException.Printable(name), $"is not a filter of this list; there are: {string.Join(", ", [.. filters, cursor ? "cursor" : "page", "page_size"])}"));
-            else if (values.Count != 1)
-                unknown.Add(new ApiErrorDetail(name, "is given twice"));
-        }
-        if (unknown.Count > 0)
-            throw new ApiException(400, ErrorCodes.UnknownFilter, $"unknown filter: {string.Join(", ", unknown.Select(d => d.Field))}", unknown);
         Size = Number("page_size", DefaultPageSize, MaxPageSize);
         Page = Number("page", 1, int.MaxValue / MaxPageSize);
         Cursor = Text("cursor");

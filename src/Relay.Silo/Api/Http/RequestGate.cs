@@ -25,8 +25,8 @@ internal sealed partial class RequestGate(RequestDelegate next, LoginSessions lo
         http.Response.Headers.XContentTypeOptions = "nosniff";
         try
         {
-            if (http.Request.Path.Value!.Contains('\0', StringComparison.Ordinal) || http.Request.Query.Any(q => q.Key.Contains('\0', StringComparison.Ordinal) || q.Value.Any(v => v?.Contains('\0', StringComparison.Ordinal) ?? false)))
-                throw new ApiException(400, ErrorCodes.BadRequest, "the address contains a NUL character");
+            if (http.Request.Path.Value!.Contains('\0', StringComparison.Ordinal))
+                throw new ApiException(400, ErrorCodes.BadRequest, "the path contains a NUL character");
             await AdmitAsync(http);
             await next(http);
             if (!http.Response.HasStarted && http.Response.StatusCode is 404 or 405 && http.GetEndpoint()?.Metadata.GetMetadata<AccessRule>() is null)
@@ -52,7 +52,10 @@ internal sealed partial class RequestGate(RequestDelegate next, LoginSessions lo
         var caller = await logins.FindCallerAsync(BearerToken(http), http.RequestAborted);
         http.SetCaller(caller);
         if ((caller.Roles & rule.Roles) != Roles.None)
+        {
+            QueryParameters.Check(http);
             return;
+        }
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
         await AuditTrail.AppendAsync(connection, null, http.Actor(), "api.denied", "endpoint", $"{http.Request.Method} {http.Request.Path}", "denied", new() { ["role"] = caller.Role }, http.RequestAborted);
         throw ApiException.Forbidden($"the role {caller.Role} may not do this; it takes {Names(rule.Roles)} (decision {http.RequestId()})");

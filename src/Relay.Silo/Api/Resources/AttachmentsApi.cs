@@ -14,17 +14,17 @@ internal sealed class AttachmentsApi(NpgsqlDataSource database)
 
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/sockets/{socket}/policies", "list_policies_of_socket", "List the policies attached to a socket", (HttpContext http, string socket, AttachmentsApi api) => api.ListAsync(http, Named.Socket, socket)).Produces<Page<NamedRef>>().Produces<ApiError>(404);
+        routes.Map("GET", "/sockets/{socket}/policies", "list_policies_of_socket", "List the policies attached to a socket", (HttpContext http, string socket, AttachmentsApi api) => api.ListAsync(http, Named.Socket, socket)).WithPages().Produces<Page<NamedRef>>().Produces<ApiError>(404);
         routes.Map("PUT", "/sockets/{socket}/policies", "change_policies_of_socket", "Attach policies to a socket, or detach them", (HttpContext http, string socket, AttachmentsApi api) => api.ChangeAsync(http, Named.Socket, socket))
-            .Accepts<AttachmentChanges>("application/json").Produces<Page<NamedRef>>().Produces<ApiError>(404);
-        routes.Map("GET", "/policies/{policy}/sockets", "list_sockets_of_policy", "List the sockets a policy is attached to", (HttpContext http, string policy, AttachmentsApi api) => api.ListAsync(http, Named.Policy, policy)).Produces<Page<NamedRef>>().Produces<ApiError>(404);
+            .Accepts<AttachmentChanges>("application/json").WithPages().Produces<Page<NamedRef>>().Produces<ApiError>(404);
+        routes.Map("GET", "/policies/{policy}/sockets", "list_sockets_of_policy", "List the sockets a policy is attached to", (HttpContext http, string policy, AttachmentsApi api) => api.ListAsync(http, Named.Policy, policy)).WithPages().Produces<Page<NamedRef>>().Produces<ApiError>(404);
         routes.Map("PUT", "/policies/{policy}/sockets", "change_sockets_of_policy", "Attach a policy to sockets, or detach it", (HttpContext http, string policy, AttachmentsApi api) => api.ChangeAsync(http, Named.Policy, policy))
-            .Accepts<AttachmentChanges>("application/json").Produces<Page<NamedRef>>().Produces<ApiError>(404);
+            .Accepts<AttachmentChanges>("application/json").WithPages().Produces<Page<NamedRef>>().Produces<ApiError>(404);
     }
 
     private async Task<IResult> ListAsync(HttpContext http, Named owner, string name)
     {
-        var query = new ListQuery(http, cursor: false);
+        var query = new ListQuery(http);
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
         var id = await connection.FindAsync(owner, http, name);
         return await PageAsync(connection, null, http, owner, id, query);
@@ -33,7 +33,7 @@ internal sealed class AttachmentsApi(NpgsqlDataSource database)
     private async Task<IResult> ChangeAsync(HttpContext http, Named owner, string name)
     {
         var request = await RequestReader.ReadAsync(http, ApiJson.Default.AttachmentChanges);
-        var query = new ListQuery(http, cursor: false);
+        var query = new ListQuery(http);
         var other = Other(owner);
         var errors = new FieldErrors();
         if (request.Actions is not { Count: > 0 and <= MaxActions } actions)

@@ -10,11 +10,11 @@ namespace Relay.Silo.Api.Resources;
 internal sealed class AuditApi(NpgsqlDataSource database)
 {
     public static void Map(ApiRoutesBuilder routes) =>
-        routes.Map("GET", "/audit_events", "list_audit_events", "List audit events, latest first; filters: actor, type, resource, outcome, from, to", (HttpContext http, AuditApi api) => api.ListAsync(http)).Produces<Page<AuditEvent>>();
+        routes.Map("GET", "/audit_events", "list_audit_events", "List audit events, latest first", (HttpContext http, AuditApi api) => api.ListAsync(http)).WithCursor("actor", "type", "resource", "outcome", "from", "to").Produces<Page<AuditEvent>>();
 
     private async Task<IResult> ListAsync(HttpContext http)
     {
-        var query = new ListQuery(http, cursor: true, "actor", "type", "resource", "outcome", "from", "to");
+        var query = new ListQuery(http);
         long? before = query.Cursor is null ? null
             : long.TryParse(query.Cursor, NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : throw ListQuery.Bad("cursor", "is not one that this API handed out");
         var filter = new

@@ -21,7 +21,7 @@ internal sealed class ClientApi(NpgsqlDataSource database, IAuthorities authorit
 
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/client/resources", "list_client_resources", "List the sockets I may reach now; filter: type", (HttpContext http, ClientApi api) => api.ResourcesAsync(http)).Produces<Page<ClientResource>>();
+        routes.Map("GET", "/client/resources", "list_client_resources", "List the sockets I may reach now", (HttpContext http, ClientApi api) => api.ResourcesAsync(http)).WithPages("type").Produces<Page<ClientResource>>();
         routes.Map("POST", "/client/ssh_certificate", "issue_ssh_certificate", "Certify a key of mine for a while", (HttpContext http, ClientApi api) => api.CertifyAsync(http))
             .Accepts<SshCertificateRequest>("application/json").Produces<SshCertificateResponse>();
         routes.Map("GET", "/client/gateways", "list_gateways", "Where to dial, and the host key to expect", (HttpContext http, ClientApi api) => api.GatewaysAsync(http)).Produces<ClientGateways>();
@@ -29,7 +29,7 @@ internal sealed class ClientApi(NpgsqlDataSource database, IAuthorities authorit
 
     private async Task<IResult> ResourcesAsync(HttpContext http)
     {
-        var query = new ListQuery(http, cursor: false, "type");
+        var query = new ListQuery(http);
         var caller = http.Caller();
         var type = query.Text("type");
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);

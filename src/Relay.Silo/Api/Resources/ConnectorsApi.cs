@@ -19,7 +19,7 @@ internal sealed class ConnectorsApi(NpgsqlDataSource database)
 
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/connectors", "list_connectors", "List connectors; filters: name, status", (HttpContext http, ConnectorsApi api) => api.ListAsync(http)).Produces<Page<ConnectorResource>>();
+        routes.Map("GET", "/connectors", "list_connectors", "List connectors", (HttpContext http, ConnectorsApi api) => api.ListAsync(http)).WithPages("name", "status").Produces<Page<ConnectorResource>>();
         routes.Map("POST", "/connectors", "create_connector", "Create a connector", (HttpContext http, ConnectorsApi api) => api.CreateAsync(http))
             .Accepts<ConnectorWrite>("application/json").Produces<ConnectorResource>(201).Produces<ApiError>(409);
         routes.Map("GET", "/connectors/{connector}", "get_connector", "Show a connector, by id or name", (HttpContext http, string connector, ConnectorsApi api) => api.GetAsync(http, connector)).Produces<ConnectorResource>().Produces<ApiError>(404);
@@ -30,7 +30,7 @@ internal sealed class ConnectorsApi(NpgsqlDataSource database)
 
     private async Task<IResult> ListAsync(HttpContext http)
     {
-        var query = new ListQuery(http, cursor: false, "name", "status");
+        var query = new ListQuery(http);
         bool? connected = query.OneOf("status", "online", "offline") is { } status ? status == "online" : null;
         var filter = new { http.Caller().OrganizationId, Name = query.Text("name"), Connected = connected, query.Size, query.Offset };
         const string Where = " WHERE c.organization_id = @OrganizationId AND (@Name::text IS NULL OR lower(c.name) = lower(@Name)) AND (@Connected::boolean IS NULL OR s.is_connected = @Connected)";

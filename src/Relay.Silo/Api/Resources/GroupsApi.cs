@@ -12,7 +12,7 @@ internal sealed class GroupsApi(NpgsqlDataSource database)
 {
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/groups", "list_groups", "List groups; filter: display_name", (HttpContext http, GroupsApi api) => api.ListAsync(http)).Produces<Page<GroupResource>>();
+        routes.Map("GET", "/groups", "list_groups", "List groups", (HttpContext http, GroupsApi api) => api.ListAsync(http)).WithPages("display_name").Produces<Page<GroupResource>>();
         routes.Map("POST", "/groups", "create_group", "Create a group", (HttpContext http, GroupsApi api) => api.CreateAsync(http))
             .Accepts<GroupWrite>("application/json").Produces<GroupResource>(201).Produces<ApiError>(409);
         routes.Map("GET", "/groups/{group}", "get_group", "Show a group, by id or name", (HttpContext http, string group, GroupsApi api) => api.GetAsync(http, group)).Produces<GroupResource>().Produces<ApiError>(404);
@@ -25,7 +25,7 @@ internal sealed class GroupsApi(NpgsqlDataSource database)
 
     private async Task<IResult> ListAsync(HttpContext http)
     {
-        var query = new ListQuery(http, cursor: false, "display_name");
+        var query = new ListQuery(http);
         var filter = new { http.Caller().OrganizationId, Name = query.Text("display_name"), query.Size, query.Offset };
         const string Where = " FROM user_group WHERE organization_id = @OrganizationId AND (@Name::text IS NULL OR lower(display_name) = lower(@Name))";
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);

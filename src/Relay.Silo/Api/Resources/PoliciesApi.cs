@@ -15,7 +15,7 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
 {
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/policies", "list_policies", "List policies; filters: name, org_wide, socket", (HttpContext http, PoliciesApi api) => api.ListAsync(http)).Produces<Page<PolicyResource>>();
+        routes.Map("GET", "/policies", "list_policies", "List policies", (HttpContext http, PoliciesApi api) => api.ListAsync(http)).WithPages("name", "org_wide", "socket").Produces<Page<PolicyResource>>();
         routes.Map("POST", "/policies", "create_policy", "Create a policy", (HttpContext http, PoliciesApi api) => api.CreateAsync(http))
             .Accepts<PolicyWrite>("application/json").Produces<PolicyResource>(201).Produces<ApiError>(409);
         routes.Map("GET", "/policies/{policy}", "get_policy", "Show a policy, by id or name", (HttpContext http, string policy, PoliciesApi api) => api.GetAsync(http, policy)).Produces<PolicyResource>().Produces<ApiError>(404);
@@ -26,7 +26,7 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
 
     private async Task<IResult> ListAsync(HttpContext http)
     {
-        var query = new ListQuery(http, cursor: false, "name", "org_wide", "socket");
+        var query = new ListQuery(http);
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
         Guid? socketId = query.Text("socket") is { } socket ? await connection.FindAsync(Named.Socket, http, socket) : null;
         var filter = new { http.Caller().OrganizationId, Name = query.Text("name"), OrgWide = query.Flag("org_wide"), SocketId = socketId, query.Size, query.Offset };

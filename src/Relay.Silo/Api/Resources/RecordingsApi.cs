@@ -12,7 +12,7 @@ internal sealed class RecordingsApi(NpgsqlDataSource database, IRecordingReader 
 {
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/sessions/{session}/recordings", "list_recordings", "List a session's recordings", (HttpContext http, string session, RecordingsApi api) => api.ListAsync(http, session)).Produces<Page<RecordingResource>>().Produces<ApiError>(404);
+        routes.Map("GET", "/sessions/{session}/recordings", "list_recordings", "List a session's recordings", (HttpContext http, string session, RecordingsApi api) => api.ListAsync(http, session)).WithPages().Produces<Page<RecordingResource>>().Produces<ApiError>(404);
         routes.Map("GET", "/sessions/{session}/recordings/{recording}", "get_recording", "Read a recording as asciicast v2 lines", (HttpContext http, string session, string recording, RecordingsApi api) => api.GetAsync(http, session, recording))
             .Produces(200, contentType: "application/x-asciicast").Produces<ApiError>(404);
     }
@@ -25,7 +25,7 @@ internal sealed class RecordingsApi(NpgsqlDataSource database, IRecordingReader 
 
     private async Task<IResult> ListAsync(HttpContext http, string session)
     {
-        var query = new ListQuery(http, cursor: false);
+        var query = new ListQuery(http);
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
         var row = await SessionRow.FindAsync(connection, http, session, OwnOnly(http));
         var all = await ReadAsync(connection, row.SessionId, http.RequestAborted);

@@ -21,7 +21,7 @@ internal sealed class SessionsApi(NpgsqlDataSource database)
 
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/sessions", "list_sessions", "List sessions, latest first; filters: user, socket, connector, from, to, result, live", (HttpContext http, SessionsApi api) => api.ListAsync(http)).Produces<Page<SessionResource>>();
+        routes.Map("GET", "/sessions", "list_sessions", "List sessions, latest first", (HttpContext http, SessionsApi api) => api.ListAsync(http)).WithCursor("user", "socket", "connector", "from", "to", "result", "live").Produces<Page<SessionResource>>();
         routes.Map("POST", "/sessions/kill", "kill_sessions", "End all live sessions of a user, a socket or a connector", (HttpContext http, SessionsApi api) => api.KillManyAsync(http))
             .Accepts<SessionKill>("application/json").Produces<SessionKillResult>();
         routes.Map("GET", "/sessions/{session}", "get_session", "Show a session with its events and recordings", (HttpContext http, string session, SessionsApi api) => api.GetAsync(http, session)).Produces<SessionResource>().Produces<ApiError>(404);
@@ -30,7 +30,7 @@ internal sealed class SessionsApi(NpgsqlDataSource database)
 
     private async Task<IResult> ListAsync(HttpContext http)
     {
-        var query = new ListQuery(http, cursor: true, "user", "socket", "connector", "from", "to", "result", "live");
+        var query = new ListQuery(http);
         var caller = http.Caller();
         var (afterTime, afterId) = SessionCursor.Parse(query.Cursor);
         var filter = new

@@ -56,18 +56,18 @@ internal static class SocketRows
     }
 
     /// <summary>Whether the socket works now, and which part does not (product flow J: say which).</summary>
-    private static (bool Alive, string Reason) Health(IReadOnlyList<ConnectorRow> connectors)
+    private static (bool Alive, string Reason) Health(IReadOnlyList<ConnectorRow> connectors, bool hasPolicy)
     {
         if (connectors.Count == 0)
             return (false, "no connector serves this socket");
         if (connectors.Any(c => c.IsConnected))
-            return (true, "");
+            return (true, hasPolicy ? "" : "no policy is attached: only organization-wide policies and tag rules admit anyone");
         return (false, connectors.Count == 1 ? $"connector {connectors[0].Name} is offline" : $"all {connectors.Count} connectors are offline");
     }
 
     private static SocketResource Describe(SocketRow row, IReadOnlyList<ConnectorRow> connectors, IReadOnlyList<NamedRef> policies)
     {
-        var (alive, reason) = Health(connectors);
+        var (alive, reason) = Health(connectors, policies.Count > 0);
         return new SocketResource
         {
             SocketId = row.SocketId,

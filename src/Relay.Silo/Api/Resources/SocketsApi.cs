@@ -17,7 +17,7 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
 
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/sockets", "list_sockets", "List sockets; filters: name, type, connector, tag (key=value)", (HttpContext http, SocketsApi api) => api.ListAsync(http)).Produces<Page<SocketResource>>();
+        routes.Map("GET", "/sockets", "list_sockets", "List sockets", (HttpContext http, SocketsApi api) => api.ListAsync(http)).WithPages("name", "type", "connector", "tag").Produces<Page<SocketResource>>();
         routes.Map("POST", "/sockets", "create_socket", "Create a socket", (HttpContext http, SocketsApi api) => api.CreateAsync(http))
             .Accepts<SocketCreate>("application/json").Produces<SocketResource>(201).Produces<ApiError>(409);
         routes.Map("GET", "/sockets/{socket}", "get_socket", "Show a socket, by id or name", (HttpContext http, string socket, SocketsApi api) => api.GetAsync(http, socket)).Produces<SocketResource>().Produces<ApiError>(404);
@@ -28,7 +28,7 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
 
     private async Task<IResult> ListAsync(HttpContext http)
     {
-        var query = new ListQuery(http, cursor: false, "name", "type", "connector", "tag");
+        var query = new ListQuery(http);
         var tag = query.Text("tag") is { } text
             ? text.Split('=', 2) is [var key, var value] ? new JsonObject { [key] = value }.ToJsonString() : throw ListQuery.Bad("tag", "must be key=value")
             : null;

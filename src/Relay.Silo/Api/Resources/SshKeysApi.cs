@@ -18,11 +18,11 @@ internal sealed class SshKeysApi(NpgsqlDataSource database)
 
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/me/ssh_keys", "list_my_ssh_keys", "List my SSH keys", (HttpContext http, SshKeysApi api) => api.ListAsync(http, null)).Produces<Page<SshKeyResource>>();
+        routes.Map("GET", "/me/ssh_keys", "list_my_ssh_keys", "List my SSH keys", (HttpContext http, SshKeysApi api) => api.ListAsync(http, null)).WithPages().Produces<Page<SshKeyResource>>();
         routes.Map("POST", "/me/ssh_keys", "create_my_ssh_key", "Register an SSH key of mine", (HttpContext http, SshKeysApi api) => api.CreateAsync(http, null))
             .Accepts<SshKeyCreate>("application/json").Produces<SshKeyResource>(201).Produces<ApiError>(409);
         routes.Map("DELETE", "/me/ssh_keys/{key}", "delete_my_ssh_key", "Remove an SSH key of mine, by id or fingerprint", (HttpContext http, string key, SshKeysApi api) => api.DeleteAsync(http, null, key)).Produces(204).Produces<ApiError>(404);
-        routes.Map("GET", "/users/{user}/ssh_keys", "list_ssh_keys", "List a user's SSH keys", (HttpContext http, string user, SshKeysApi api) => api.ListAsync(http, user)).Produces<Page<SshKeyResource>>();
+        routes.Map("GET", "/users/{user}/ssh_keys", "list_ssh_keys", "List a user's SSH keys", (HttpContext http, string user, SshKeysApi api) => api.ListAsync(http, user)).WithPages().Produces<Page<SshKeyResource>>();
         routes.Map("POST", "/users/{user}/ssh_keys", "create_ssh_key", "Register an SSH key of a user", (HttpContext http, string user, SshKeysApi api) => api.CreateAsync(http, user))
             .Accepts<SshKeyCreate>("application/json").Produces<SshKeyResource>(201).Produces<ApiError>(404).Produces<ApiError>(409);
         routes.Map("DELETE", "/users/{user}/ssh_keys/{key}", "delete_ssh_key", "Remove a user's SSH key, by id or fingerprint", (HttpContext http, string user, string key, SshKeysApi api) => api.DeleteAsync(http, user, key)).Produces(204).Produces<ApiError>(404);
@@ -30,7 +30,7 @@ internal sealed class SshKeysApi(NpgsqlDataSource database)
 
     private async Task<IResult> ListAsync(HttpContext http, string? user)
     {
-        var query = new ListQuery(http, cursor: false);
+        var query = new ListQuery(http);
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
         var userId = user is null ? http.Caller().UserId : await connection.FindAsync(Named.User, http, user);
         var total = await connection.ExecuteScalarAsync<long>(new CommandDefinition("SELECT count(*) FROM user_ssh_key WHERE user_id = @userId", new { userId }, cancellationToken: http.RequestAborted));
@@ -71,6 +71,8 @@ internal sealed class SshKeysApi(NpgsqlDataSource database)
 
     private async Task<IResult> DeleteAsync(HttpContext http, string? user, string key)
     {
+        // A fingerprint is base64; the one character that paths keep escaped is its slash.
+        key = key.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
         await using var write = await http.BeginWriteAsync(database);
         var userId = user is null ? http.Caller().UserId : await write.FindAsync(Named.User, user, http.RequestAborted);
         var fingerprint = await write.QuerySingleAsync<string>(

@@ -20,12 +20,12 @@ internal sealed class TokensApi(NpgsqlDataSource database, IAuthorities authorit
 
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/connectors/{connector}/tokens", "list_tokens_of_connector", "List a connector's tokens; filter: status", (HttpContext http, string connector, TokensApi api) => api.ListAsync(http, connector)).Produces<Page<ConnectorTokenResource>>().Produces<ApiError>(404);
+        routes.Map("GET", "/connectors/{connector}/tokens", "list_tokens_of_connector", "List a connector's tokens", (HttpContext http, string connector, TokensApi api) => api.ListAsync(http, connector)).WithPages("status").Produces<Page<ConnectorTokenResource>>().Produces<ApiError>(404);
         routes.Map("POST", "/connectors/{connector}/tokens", "create_connector_token", "Create a token; it is shown once", (HttpContext http, string connector, TokensApi api) => api.CreateAsync(http, connector))
             .Accepts<TokenCreate>("application/json").Produces<ConnectorTokenResource>(201).Produces<ApiError>(404);
-        routes.Map("GET", "/connector_tokens", "list_connector_tokens", "List all connectors' tokens; filters: connector, status", (HttpContext http, TokensApi api) => api.ListAsync(http, null)).Produces<Page<ConnectorTokenResource>>();
+        routes.Map("GET", "/connector_tokens", "list_connector_tokens", "List all connectors' tokens", (HttpContext http, TokensApi api) => api.ListAsync(http, null)).WithPages("connector", "status").Produces<Page<ConnectorTokenResource>>();
         routes.Map("DELETE", "/connector_tokens/{token}", "revoke_connector_token", "Revoke a connector token", (HttpContext http, string token, TokensApi api) => api.RevokeAsync(http, token)).Produces<ConnectorTokenResource>().Produces<ApiError>(404);
-        routes.Map("GET", "/gateway_tokens", "list_gateway_tokens", "List gateway tokens", (HttpContext http, TokensApi api) => api.ListGatewayAsync(http)).Produces<Page<GatewayTokenResource>>();
+        routes.Map("GET", "/gateway_tokens", "list_gateway_tokens", "List gateway tokens", (HttpContext http, TokensApi api) => api.ListGatewayAsync(http)).WithPages().Produces<Page<GatewayTokenResource>>();
         routes.Map("POST", "/gateway_tokens", "create_gateway_token", "Create a token for a gateway; it is shown once", (HttpContext http, TokensApi api) => api.CreateGatewayAsync(http))
             .Accepts<TokenCreate>("application/json").Produces<GatewayTokenResource>(201);
         routes.Map("DELETE", "/gateway_tokens/{token}", "revoke_gateway_token", "Revoke a gateway token", (HttpContext http, string token, TokensApi api) => api.RevokeGatewayAsync(http, token)).Produces<GatewayTokenResource>().Produces<ApiError>(404);
@@ -33,7 +33,7 @@ internal sealed class TokensApi(NpgsqlDataSource database, IAuthorities authorit
 
     private async Task<IResult> ListAsync(HttpContext http, string? connector)
     {
-        var query = connector is null ? new ListQuery(http, cursor: false, "status", "connector") : new ListQuery(http, cursor: false, "status");
+        var query = new ListQuery(http);
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
         connector ??= query.Text("connector");
         Guid? connectorId = connector is null ? null : await connection.FindAsync(Named.Connector, http, connector);
@@ -81,7 +81,7 @@ internal sealed class TokensApi(NpgsqlDataSource database, IAuthorities authorit
 
     private async Task<IResult> ListGatewayAsync(HttpContext http)
     {
-        var query = new ListQuery(http, cursor: false);
+        var query = new ListQuery(http);
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
         var total = await connection.ExecuteScalarAsync<long>(new CommandDefinition("SELECT count(*) FROM gateway_token", cancellationToken: http.RequestAborted));
         var rows = await connection.QueryAsync<TokenRow>(new CommandDefinition(SelectGateway + " ORDER BY created_at, token_id LIMIT @Size OFFSET @Offset", new { query.Size, query.Offset }, cancellationToken: http.RequestAborted));

@@ -15,7 +15,7 @@ internal sealed class UsersApi(NpgsqlDataSource database, Passwords passwords)
 
     public static void Map(ApiRoutesBuilder routes)
     {
-        routes.Map("GET", "/users", "list_users", "List users; filters: email, role, group", (HttpContext http, UsersApi api) => api.ListAsync(http)).Produces<Page<UserResource>>();
+        routes.Map("GET", "/users", "list_users", "List users", (HttpContext http, UsersApi api) => api.ListAsync(http)).WithPages("email", "role", "group").Produces<Page<UserResource>>();
         routes.Map("POST", "/users", "create_user", "Create a user", (HttpContext http, UsersApi api) => api.CreateAsync(http))
             .Accepts<UserCreate>("application/json").Produces<UserResource>(201).Produces<ApiError>(409);
         routes.Map("GET", "/users/{user}", "get_user", "Show a user, by id or e-mail", (HttpContext http, string user, UsersApi api) => api.GetAsync(http, user)).Produces<UserResource>().Produces<ApiError>(404);
@@ -26,7 +26,7 @@ internal sealed class UsersApi(NpgsqlDataSource database, Passwords passwords)
 
     private async Task<IResult> ListAsync(HttpContext http)
     {
-        var query = new ListQuery(http, cursor: false, "email", "role", "group");
+        var query = new ListQuery(http);
         var filter = new { http.Caller().OrganizationId, Email = query.Text("email"), Role = query.OneOf("role", "admin", "member", "read_only", "client"), Group = query.Text("group"), query.Size, query.Offset };
         const string Where = """
              WHERE u.organization_id = @OrganizationId AND (@Email::text IS NULL OR lower(u.email) = lower(@Email)) AND (@Role::text IS NULL OR u.role = @Role)
