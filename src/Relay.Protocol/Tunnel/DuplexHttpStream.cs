@@ -65,7 +65,10 @@ public sealed class DuplexHttpStream : DuplexStream
             using (late.Token.UnsafeRegister(static s => ((CancellationTokenSource)s!).Cancel(), stop))
             using (cancellationToken.UnsafeRegister(static s => ((CancellationTokenSource)s!).Cancel(), stop))
             {
-                response = await http.SendAsync(request, stop.Token).ConfigureAwait(false);
+                // An HttpClient would by itself read the whole body first, and wait for ever.
+                response = await (http is HttpClient client
+                    ? client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, stop.Token)
+                    : http.SendAsync(request, stop.Token)).ConfigureAwait(false);
                 if (response.StatusCode != HttpStatusCode.OK)
                 {
                     throw Refusal(response);

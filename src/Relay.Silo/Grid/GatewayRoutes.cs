@@ -91,22 +91,18 @@ internal sealed partial class GatewayRoutes(
         using var subscription = subscriptions.Subscribe(gateway);
         LogSubscribed(logger, gateway, claim.Sessions.Count);
         context.Response.ContentType = "application/x-ndjson";
-        await WriteAsync(context, Ping, stop.Token);
-        foreach (var dead in await registry.ReconcileAsync(gateway, claim.Sessions, subscriptions.IsOnly(subscription), stop.Token))
-            await WriteAsync(context, new ControlMessage("end_session", dead, "the session is over"), stop.Token);
+        await WriteAsync(context, Ping);
         try
         {
+            foreach (var dead in await registry.ReconcileAsync(gateway, claim.Sessions, subscriptions.IsOnly(subscription), stop.Token))
+                await WriteAsync(context, new ControlMessage("end_session", dead, "the session is over"));
             await SendAsync(context, gateway, subscription, stop.Token);
         }
-        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
-        {
-            // The gateway left.
-        }
-        catch (OperationCanceledException) when (drain.Token.IsCancellationRequested)
+        catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested && drain.Token.IsCancellationRequested)
         {
             // This silo stops: what is in the queue still goes out, then the stream ends and the gateway goes elsewhere.
             while (subscription.Messages.TryRead(out var message))
-                await WriteAsync(context, message, context.RequestAborted);
+                await WriteAsync(context, message);
         }
 
         LogUnsubscribed(logger, gateway);
@@ -130,13 +126,14 @@ internal sealed partial class GatewayRoutes(
                 // False: it fell behind by a whole queue; it subscribes again and is told the rest then.
                 if (!await subscription.Messages.WaitToReadAsync(either.Token))
                     return;
-                while (subscription.Messages.TryRead(out var message))
-                    await WriteAsync(context, message, cancellationToken);
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
-                await WriteAsync(context, Ping, cancellationToken);
+                await WriteAsync(context, Ping);
             }
+
+            while (subscription.Messages.TryRead(out var message))
+                await WriteAsync(context, message);
         }
     }
 
@@ -154,13 +151,14 @@ internal sealed partial class GatewayRoutes(
         }
     }
 
-    private static async Task WriteAsync(HttpContext context, ControlMessage message, CancellationToken cancellationToken)
+    // Only the gateway's own departure ends a write: what was taken from the queue must go out.
+    private static async Task WriteAsync(HttpContext context, ControlMessage message)
     {
         var line = JsonSerializer.SerializeToUtf8Bytes(message, GridJson.Default.ControlMessage);
         Array.Resize(ref line, line.Length + 1);
         line[^1] = (byte)'\n';
-        await context.Response.Body.WriteAsync(line, cancellationToken);
-        await context.Response.Body.FlushAsync(cancellationToken);
+        await context.Response.Body.WriteAsync(line, context.RequestAborted);
+        await context.Response.Body.FlushAsync(context.RequestAborted);
     }
 
     [LoggerMessage(4005, LogLevel.Information, "gateway {Gateway} is here, version {Version}, users dial {SshAddress}")]

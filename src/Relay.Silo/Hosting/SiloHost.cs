@@ -25,6 +25,7 @@ internal sealed partial class SiloHost : IAsyncDisposable
     private readonly WebApplication _app;
     private readonly ControlPlane _control;
     private readonly SiloEndpoints _endpoints;
+    private int _disposed;
 
     private SiloHost(WebApplication app, ControlPlane control, SiloEndpoints endpoints)
     {
@@ -86,6 +87,8 @@ internal sealed partial class SiloHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
         using (var limit = new CancellationTokenSource(ShutdownTimeout, _app.Services.GetRequiredService<TimeProvider>()))
             await _app.StopAsync(limit.Token);
         await _app.DisposeAsync();
