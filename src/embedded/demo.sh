@@ -26,6 +26,7 @@ cleanup() {
   ip netns del "$site" 2>/dev/null || true
   ip netns del "$target" 2>/dev/null || true
   ip link del "rd$id" 2>/dev/null || true
+  ip route del unreachable 198.18.73.4/30 2>/dev/null || true
   userdel relay-demo 2>/dev/null || true
   rm -rf "$work"
   exit $status
@@ -46,12 +47,14 @@ relay() { "$bin/Relay.Cli/$configuration/relay" "$@"; }
 step "A network that nobody can see: $target, behind $site"
 ip netns add "$site"
 ip netns add "$target"
-ip link add "rd$id" type veth peer name up netns "$site"
+ip link add "rd$id" type veth peer name outer netns "$site"
 ip addr add 198.18.73.1/30 dev "rd$id" && ip link set "rd$id" up
-ip -n "$site" addr add 198.18.73.2/30 dev up && ip -n "$site" link set up up && ip -n "$site" link set lo up
-ip -n "$site" link add down type veth peer name up netns "$target"
-ip -n "$site" addr add 198.18.73.5/30 dev down && ip -n "$site" link set down up
-ip -n "$target" addr add 198.18.73.6/30 dev up && ip -n "$target" link set up up && ip -n "$target" link set lo up
+ip -n "$site" addr add 198.18.73.2/30 dev outer && ip -n "$site" link set outer up && ip -n "$site" link set lo up
+ip -n "$site" link add inner type veth peer name outer netns "$target"
+ip -n "$site" addr add 198.18.73.5/30 dev inner && ip -n "$site" link set inner up
+ip -n "$target" addr add 198.18.73.6/30 dev outer && ip -n "$target" link set outer up && ip -n "$target" link set lo up
+# Nothing of this host may leave for the target's network by a default route.
+ip route add unreachable 198.18.73.4/30
 say "site 198.18.73.2 -> target 198.18.73.6; this host has no route to the target"
 
 step "A silo with its private PostgreSQL, and a gateway"
