@@ -11,7 +11,9 @@ namespace Relay.Gateway.Proxy;
 /// </summary>
 internal sealed class SessionChannel(ProxyContext context, UpstreamConnection upstream, SshChannel user)
 {
+    private static readonly TimeSpan s_seenLimit = TimeSpan.FromSeconds(2);
     private const int MaxCommandBytes = 256 * 1024;
+    private const uint SshStderr = 1; // SSH_EXTENDED_DATA_STDERR, RFC 4254 §5.2
     private readonly ChannelSetup _setup = new();
 
     /// <summary>Runs until the channel is closed. Never throws.</summary>
@@ -92,8 +94,6 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
         _setup.Agent = true;
         return true;
     }
-
-    private const uint SshStderr = 1;
 
     private async Task<ChannelRelay?> StartAsync(string request, ReadOnlyMemory<byte> payload, bool wantReply)
     {
@@ -182,10 +182,24 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
         await user.WriteExtendedAsync(SshStderr, UserText.TerminalLines(message), CancellationToken.None);
         if (wantReply)
         {
+            await UntilSeenAsync();
             await user.ReplyAsync(false, CancellationToken.None);
         }
 
         return null;
+    }
+
+    // OpenSSH's client drops what it has not shown yet when the failure comes. Its answer to a request says that everything before was taken.
+    private async Task UntilSeenAsync()
+    {
+        try
+        {
+            await user.SendRequestAsync("keepalive@openssh.com", true, default, CancellationToken.None).AsTask().WaitAsync(s_seenLimit, context.Session.Time);
+        }
+        catch (TimeoutException)
+        {
+            // It does not answer: refused without.
+        }
     }
 
     private ChannelRecorder? Record(ChannelDemand demand)

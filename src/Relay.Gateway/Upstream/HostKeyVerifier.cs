@@ -13,6 +13,8 @@ internal sealed class HostKeyVerifier
 {
     private const string AuthorityMarker = "@cert-authority";
 
+    private static readonly string[] s_signatures = ["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256"];
+
     private readonly GatewaySession _session;
     private readonly List<SshPublicKey> _keys = [];
     private readonly List<SshPublicKey> _authorities = [];
@@ -40,8 +42,19 @@ internal sealed class HostKeyVerifier
     public string? Refusal { get; private set; }
 
     /// <summary>Signature algorithms to ask the target for, so that it shows a key that can be accepted; null: any.</summary>
-    public IReadOnlyList<string>? Algorithms =>
-        _keys.Count > 0 && _authorities.Count == 0 ? [.. _keys.SelectMany(k => k.SignatureAlgorithms).Distinct()] : null;
+    public IReadOnlyList<string>? Algorithms
+    {
+        get
+        {
+            string[] pinned = [.. _keys.SelectMany(k => k.SignatureAlgorithms).Distinct().Intersect(s_signatures)];
+            if (pinned.Length == 0)
+            {
+                return null;
+            }
+
+            return _authorities.Count == 0 ? pinned : [.. s_signatures.Select(s => s + "-cert-v01@openssh.com"), .. pinned];
+        }
+    }
 
     public async ValueTask<bool> VerifyAsync(SshHostKey presented, CancellationToken cancellationToken)
     {

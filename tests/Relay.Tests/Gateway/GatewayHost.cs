@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
 using Relay.Gateway.Grid;
 using Relay.Gateway.Hosting;
@@ -78,24 +79,32 @@ internal sealed class GatewayHost : IAsyncDisposable
     /// <summary>Options of ssh, scp and sftp that make them use this gateway and nothing of the machine.</summary>
     public IEnumerable<string> ClientOptions(string portOption = "-p", string? login = null) =>
     [
-        "-F", "none", "-o", "IdentitiesOnly=yes", "-i", UserKeyFile, "-o", $"UserKnownHostsFile={KnownHosts()}", "-o", "StrictHostKeyChecking=yes",
+        "-F", "none", "-o", "IdentitiesOnly=yes", "-i", UserKeyFile, "-o", $"UserKnownHostsFile={_directory.File("known_hosts")}", "-o", "StrictHostKeyChecking=yes",
         "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", portOption, $"{Gateway.SshEndPoint.Port}",
         "-o", $"User={login ?? $"{SshdServer.User}@{SocketName}"}",
     ];
-
-    private string KnownHosts()
-    {
-        lock (_directory)
-        {
-            return _directory.Write("known_hosts", $"[127.0.0.1]:{Gateway.SshEndPoint.Port} {Silo.HostKey.PublicKey.ToLine()}\n");
-        }
-    }
 
     /// <summary>Runs ssh with options before and a command after the host.</summary>
     public Task<ProcessResult> SshAsync(IEnumerable<string> options, IEnumerable<string> command, ReadOnlyMemory<byte> input = default, string? login = null, IReadOnlyDictionary<string, string>? environment = null) =>
         ChildProcess.RunAsync("ssh", [.. ClientOptions(login: login), .. options, "127.0.0.1", .. command], input, environment, Deadline);
 
     public Task<ProcessResult> SshAsync(params string[] command) => SshAsync([], command);
+
+    /// <summary>A scripted user: our own client, logged in at the gateway.</summary>
+    public async Task<SshConnection> ConnectAsync()
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        await socket.ConnectAsync(Gateway.SshEndPoint, Deadline);
+        return await SshConnection.ConnectAsync(
+            new NetworkStream(socket, ownsSocket: true),
+            new SshClientOptions
+            {
+                User = $"{SshdServer.User}@{SocketName}",
+                Key = _userKey,
+                VerifyHostKey = (key, _) => new(key.Key.Blob.Span.SequenceEqual(Silo.HostKey.PublicKey.Blob.Span)),
+            },
+            Deadline);
+    }
 
     /// <summary>The test's own token, bounded.</summary>
     public static CancellationToken Deadline
@@ -169,10 +178,16 @@ internal sealed class GatewayHost : IAsyncDisposable
             Sshd is null ? [] : [Sshd.HostKeyLine("ed25519")]);
     }
 
-    public async ValueTask DisposeAsync()
+    /// <summary>What SIGTERM does.</summary>
+    public async Task StopAsync()
     {
         await _stop.CancelAsync();
         await _running;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
         await Gateway.DisposeAsync();
         await Silo.DisposeAsync();
         if (Sshd is not null)
@@ -202,5 +217,6 @@ internal sealed class GatewayHost : IAsyncDisposable
         await _gateway.StartAsync(TestContext.Current.CancellationToken);
         _running = _gateway.RunAsync(_stop.Token);
         await UntilAsync(() => _gateway.IsReady);
+        _directory.Write("known_hosts", $"[127.0.0.1]:{_gateway.SshEndPoint.Port} {Silo.HostKey.PublicKey.ToLine()}\n");
     }
 }
