@@ -11,7 +11,7 @@ internal enum Better
     Lower,
 }
 
-/// <summary>One measured figure beside its peer's, from the same run.</summary>
+/// <summary>One measured figure beside its peer's, from the same run unless the peer's name says otherwise.</summary>
 /// <param name="Ratio">Above 1: we are better; null without a peer.</param>
 internal sealed record Row(string Name, string Unit, string Better, double Value, string? Peer, double? PeerValue, double? Ratio);
 
