@@ -126,11 +126,5 @@ internal sealed partial class GrainCatalog(GrainHostOptions options, CallRouter 
 
     void IActivationOwner.DeactivationFailed(Activation activation, Exception exception) => LogDeactivationFailed(activation.GrainId, exception);
 
-    [LoggerMessage(EventId = 3001, Level = LogLevel.Error, Message = "{Grain} could not be activated.")]
-    private partial void LogActivationFailed(GrainId grain, Exception exception);
-
-    [LoggerMessage(EventId = 3002, Level = LogLevel.Error, Message = "{Grain} failed while it was deactivated.")]
-    private partial void LogDeactivationFailed(GrainId grain, Exception exception);
-
     private readonly record struct ActivationKey(GrainClass Class, string Key);
 }

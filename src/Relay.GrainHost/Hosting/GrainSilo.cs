@@ -51,7 +51,7 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
         _router.Links = new SiloLinks(options, transport, this, _router, time, logger)
         {
             CheckPeer = _membership.CheckPeerAsync,
-            Gossiped = () => _ = _membership.TryRefreshAsync(_stopping.Token),
+            Gossiped = () => _ = _membership.OnGossipAsync(_stopping.Token),
         };
         _detector = new FailureDetector(options, _membership, _router.Links, this, logger);
         GrainFactory = _router.Factory = new GrainFactory(_router, () => _router.Observers);
@@ -222,16 +222,4 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
         _router.Links.Stop();
         Evicted?.Invoke();
     }
-
-    [LoggerMessage(EventId = 3501, Level = LogLevel.Critical, Message = "The other silos have declared {Address} dead; it hosts nothing any more.")]
-    private partial void LogEvicted(string address);
-
-    [LoggerMessage(EventId = 3502, Level = LogLevel.Warning, Message = "The process stood still for {Pause}.")]
-    private partial void LogPaused(TimeSpan pause);
-
-    [LoggerMessage(EventId = 3503, Level = LogLevel.Warning, Message = "The silo leaves without having finished: {Error}")]
-    private partial void LogLeftInHaste(string error);
-
-    [LoggerMessage(EventId = 3504, Level = LogLevel.Warning, Message = "A round of the membership failed: {Error}")]
-    private partial void LogRoundFailed(string error);
 }

@@ -66,7 +66,4 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
             LogNotDeclared(suspect.Address, e.Message);
         }
     }
-
-    [LoggerMessage(EventId = 3405, Level = LogLevel.Warning, Message = "{Address} does not answer but cannot be declared dead: {Error}")]
-    private partial void LogNotDeclared(string address, string error);
 }

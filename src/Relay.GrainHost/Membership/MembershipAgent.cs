@@ -18,6 +18,7 @@ internal sealed partial class MembershipAgent : IMembership, IDisposable
     private volatile bool _leaving;
     private volatile bool _joined;
     private bool _storeFailed;
+    private int _gossiped;
 
     public MembershipAgent(GrainHostOptions options, ILocalSilo local, IMembershipTable table, ILogger logger)
     {
@@ -108,6 +109,23 @@ internal sealed partial class MembershipAgent : IMembership, IDisposable
         }
     }
 
+    /// <summary>A peer says that the table has changed. However many say so, one read is under way and one waits at most.</summary>
+    public async Task OnGossipAsync(CancellationToken cancellationToken)
+    {
+        if (Interlocked.Exchange(ref _gossiped, 1) != 0) return;
+        try
+        {
+            await _reading.WaitAsync(cancellationToken).ConfigureAwait(false);
+            _reading.Release();
+        }
+        finally
+        {
+            Volatile.Write(ref _gossiped, 0);
+        }
+
+        await TryRefreshAsync(cancellationToken).ConfigureAwait(false);
+    }
+
     /// <summary>Declares a silo dead, if the table still has it as it was seen.</summary>
     /// <returns>True when it is dead in the table now, whoever wrote it.</returns>
     public async Task<bool> DeclareDeadAsync(SiloMember suspect, string why, CancellationToken cancellationToken)
@@ -175,23 +193,11 @@ internal sealed partial class MembershipAgent : IMembership, IDisposable
             snapshot.Version,
             snapshot.Members.Where(m => IsLocal(m) ? hosting : m.Status == MemberStatus.Active),
             _local);
-        var changed = !view.Active.Select(m => (m.Address, m.Incarnation)).SequenceEqual(_view.Active.Select(m => (m.Address, m.Incarnation)));
+        var changed = !view.Active.Select(m => (m.Address, m.Incarnation, m.Status)).SequenceEqual(_view.Active.Select(m => (m.Address, m.Incarnation, m.Status)));
         // References cache their way by the view's identity: the same silos, the same view.
         if (changed || _view.Version == 0) _view = view;
         if (changed) LogChanged(snapshot.Version, string.Join(", ", view.Active.Select(m => m.Address)));
         if (changed) Changed?.Invoke(this);
         if (_joined && !_leaving && (own is null || own.Status == MemberStatus.Dead)) Evicted?.Invoke();
     }
-
-    [LoggerMessage(EventId = 3401, Level = LogLevel.Information, Message = "Silos at version {Version}: {Silos}")]
-    private partial void LogChanged(long version, string silos);
-
-    [LoggerMessage(EventId = 3402, Level = LogLevel.Warning, Message = "{Address} ({Incarnation}) is declared dead: {Why}")]
-    private partial void LogDeclaredDead(string address, Guid incarnation, string why);
-
-    [LoggerMessage(EventId = 3403, Level = LogLevel.Warning, Message = "The membership table cannot be read; the last view stays: {Error}")]
-    private partial void LogStoreUnreachable(string error);
-
-    [LoggerMessage(EventId = 3404, Level = LogLevel.Information, Message = "The membership table can be read again.")]
-    private partial void LogStoreBack();
 }

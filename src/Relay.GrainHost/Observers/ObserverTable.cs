@@ -92,7 +92,4 @@ internal sealed partial class ObserverTable(GrainHostOptions options, CallRouter
     void IActivationOwner.ActivationFailed(Activation activation, Exception exception) => LogObserverFailed(activation.GrainId, exception);
 
     void IActivationOwner.DeactivationFailed(Activation activation, Exception exception) => LogObserverFailed(activation.GrainId, exception);
-
-    [LoggerMessage(EventId = 3201, Level = LogLevel.Error, Message = "{Observer} failed.")]
-    private partial void LogObserverFailed(GrainId observer, Exception exception);
 }

@@ -16,6 +16,7 @@ internal sealed partial class GrainTimer : WorkItem, IGrainTimer
     private TimeSpan _period;
     private bool _ticking;
     private bool _changed;
+    private bool _missed;
     private bool _disposed;
 
     public GrainTimer(Activation activation, TimeProvider time, ILogger logger, Func<CancellationToken, Task> callback, GrainTimerCreationOptions options)
@@ -85,7 +86,10 @@ internal sealed partial class GrainTimer : WorkItem, IGrainTimer
     {
         lock (_lock)
         {
-            if (_disposed || _ticking) return;
+            if (_disposed) return;
+            // It was set anew during a tick and is due before that has ended.
+            _missed = _ticking;
+            if (_ticking) return;
             _ticking = true;
             _changed = false;
         }
@@ -112,13 +116,11 @@ internal sealed partial class GrainTimer : WorkItem, IGrainTimer
         lock (_lock)
         {
             _ticking = false;
-            // A change during the tick has set the time already; it may even have fallen due and been missed.
-            if (!_disposed) _timer.Change(_changed ? TimeSpan.Zero : _period, Timeout.InfiniteTimeSpan);
+            if (!_disposed && _missed) _timer.Change(TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+            else if (!_disposed && !_changed) _timer.Change(_period, Timeout.InfiniteTimeSpan);
+            _missed = false;
         }
 
         Activation!.Finish(this);
     }
-
-    [LoggerMessage(EventId = 3101, Level = LogLevel.Error, Message = "A timer of {Grain} failed.")]
-    private partial void LogTickFailed(GrainId grain, Exception exception);
 }

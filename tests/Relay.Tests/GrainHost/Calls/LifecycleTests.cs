@@ -91,6 +91,32 @@ public sealed class LifecycleTests
         Assert.Equal(4, await grain.TicksAsync());
     }
 
+    [Theory]
+    [InlineData(30)] // further on
+    [InlineData(1)] // falls due while the tick still runs
+    public async Task A_timer_that_is_changed_by_its_own_tick_obeys_the_change(int seconds)
+    {
+        var time = new ManualTimeProvider();
+        await using var cluster = new TestCluster(time) { Configure = o => o.CallTimeout = TimeSpan.FromHours(1) };
+        var silo = await cluster.StartAsync();
+        var grain = silo.Grains.GetGrain<ITimerGrain>("t");
+        await grain.StartAsync(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), changeTo: TimeSpan.FromSeconds(seconds));
+        time.Advance(TimeSpan.FromSeconds(1));
+        await Eventually.TrueAsync(() => silo.Journal.Lines.Contains("tick 1: begin"), "the first tick runs");
+        if (seconds == 1) time.Advance(TimeSpan.FromSeconds(2));
+        await grain.GoOnAsync();
+        await Eventually.TrueAsync(() => silo.Journal.Lines.Contains("tick 1: end"), "the first tick has ended");
+        if (seconds > 1)
+        {
+            time.Advance(TimeSpan.FromSeconds(seconds - 1));
+            await grain.GoOnAsync();
+            Assert.DoesNotContain("tick 2: begin", silo.Journal.Lines);
+            time.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        await Eventually.TrueAsync(() => silo.Journal.Lines.Contains("tick 2: begin"), time, TimeSpan.Zero, "the second tick runs");
+    }
+
     [Fact]
     public async Task A_timer_keeps_its_grain_only_when_asked_to()
     {

@@ -28,16 +28,23 @@ internal sealed class MemoryDuplex : Stream
         set => throw new NotSupportedException();
     }
 
-    public static (MemoryDuplex One, MemoryDuplex Other) Create()
+    public static (MemoryDuplex One, MemoryDuplex Other) Create(Func<Task>? pauseOne = null, Func<Task>? pauseOther = null)
     {
         var forth = new Pipe();
         var back = new Pipe();
-        return (new MemoryDuplex(back.Reader, forth.Writer), new MemoryDuplex(forth.Reader, back.Writer));
+        return (
+            new MemoryDuplex(back.Reader, forth.Writer) { Pause = pauseOne ?? (() => Task.CompletedTask) },
+            new MemoryDuplex(forth.Reader, back.Writer) { Pause = pauseOther ?? (() => Task.CompletedTask) });
     }
+
+    /// <summary>What arrives is held back until this completes: the owner of this end is frozen.</summary>
+    public Func<Task> Pause { get; init; } = () => Task.CompletedTask;
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        await Pause();
         var result = await _reader.ReadAsync(cancellationToken);
+        await Pause();
         var count = (int)Math.Min(buffer.Length, result.Buffer.Length);
         var part = result.Buffer.Slice(0, count);
         var at = 0;

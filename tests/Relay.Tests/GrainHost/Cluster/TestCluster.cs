@@ -13,6 +13,7 @@ internal sealed class TestCluster : IAsyncDisposable
 {
     private readonly ConcurrentDictionary<string, TestSilo> _silos = new();
     private readonly ConcurrentDictionary<string, byte> _cut = new();
+    private readonly ConcurrentDictionary<string, TaskCompletionSource> _frozen = new();
     private readonly ConcurrentQueue<(string From, string To, Stream Stream)> _links = new();
 
     public TestCluster(TimeProvider? time = null, IMembershipTable? table = null)
@@ -67,6 +68,14 @@ internal sealed class TestCluster : IAsyncDisposable
         }
     }
 
+    /// <summary>The silo hears nothing from its links, without losing them.</summary>
+    public void Freeze(string name) => _frozen[name] = new TaskCompletionSource();
+
+    public void Thaw(string name)
+    {
+        if (_frozen.TryRemove(name, out var frozen)) frozen.SetResult();
+    }
+
     public void Mend(string name) => _cut.TryRemove(name, out _);
 
     /// <summary>The silo is gone without a farewell.</summary>
@@ -79,8 +88,11 @@ internal sealed class TestCluster : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        foreach (var name in _frozen.Keys) Thaw(name);
         foreach (var silo in _silos.Values) await silo.Host.DisposeAsync();
     }
+
+    private Task PauseOf(string name) => _frozen.TryGetValue(name, out var frozen) ? frozen.Task : Task.CompletedTask;
 
     private sealed class Network(TestCluster cluster, string from) : ISiloTransport
     {
@@ -89,7 +101,7 @@ internal sealed class TestCluster : IAsyncDisposable
             var to = siloAddress[..siloAddress.IndexOf(':', StringComparison.Ordinal)];
             if (cluster._cut.ContainsKey(from) || cluster._cut.ContainsKey(to) || !cluster._silos.TryGetValue(to, out var target))
                 throw new IOException($"{to} is unreachable.");
-            var (one, other) = MemoryDuplex.Create();
+            var (one, other) = MemoryDuplex.Create(() => cluster.PauseOf(from), () => cluster.PauseOf(to));
             cluster._links.Enqueue((from, to, one));
             _ = target.Host.AcceptAsync(other, from, CancellationToken.None);
             return new ValueTask<Stream>(one);

@@ -89,6 +89,54 @@ public sealed class ClusterTests
     }
 
     [Fact]
+    public async Task A_frozen_silo_is_declared_dead_though_its_links_stand_and_stops_when_it_learns_so()
+    {
+        await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromMilliseconds(100) };
+        var silos = await cluster.StartAsync(s_three);
+        var evicted = new TaskCompletionSource();
+        silos[2].Host.Evicted += evicted.SetResult;
+        var key = Placing.KeyOn(silos[2], silos[0]);
+        var grain = silos[0].Grains.GetGrain<ILifeGrain>(key);
+        await grain.CountAsync();
+        cluster.Freeze("three");
+        var lost = grain.CountAsync();
+        await Assert.ThrowsAsync<SiloUnavailableException>(() => lost);
+        Assert.Equal(1, await grain.CountAsync());
+        Assert.NotEqual("three", await grain.WhereAsync());
+        // The frozen one may still read the table.
+        await evicted.Task.WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System, Cancel);
+        cluster.Thaw("three");
+        await Eventually.TrueAsync(() => silos[2].Host.ActivationCount == 0, "it has let go its grains");
+        await Assert.ThrowsAsync<SiloUnavailableException>(() => silos[2].Grains.GetGrain<ILifeGrain>(key).CountAsync());
+    }
+
+    [Fact]
+    public async Task A_call_whose_caller_dies_is_cancelled()
+    {
+        await using var cluster = new TestCluster { Configure = o => o.MissedProbes = 1000 };
+        var silos = await cluster.StartAsync("one", "two");
+        var key = Placing.KeyOn(silos[1], silos[0]);
+        var wait = silos[0].Grains.GetGrain<ILifeGrain>(key).WaitAsync("w", Cancel);
+        await Eventually.TrueAsync(() => silos[1].Journal.Lines.Contains($"{key}: w: begin"), "the call runs");
+        await cluster.KillAsync(silos[0]);
+        await Assert.ThrowsAsync<SiloUnavailableException>(() => wait);
+        await Eventually.TrueAsync(() => silos[1].Journal.Lines.Contains($"{key}: w: cancelled"), "the grain knows");
+    }
+
+    [Fact]
+    public async Task The_others_are_told_of_changes_and_listeners_too()
+    {
+        await using var cluster = new TestCluster { Configure = o => o.RefreshInterval = TimeSpan.FromHours(1) };
+        var one = await cluster.StartAsync("one");
+        var seen = new System.Collections.Concurrent.ConcurrentQueue<string>();
+        one.Host.Membership.Changed += m => seen.Enqueue(string.Join(' ', m.ActiveSilos.Select(s => s.Name)));
+        var two = await cluster.StartAsync("two");
+        await Eventually.TrueAsync(() => seen.Contains("one two"), "it has heard of the second");
+        await two.Host.StopAsync(Cancel);
+        await Eventually.TrueAsync(() => seen.LastOrDefault() == "one", "it has heard that the second left");
+    }
+
+    [Fact]
     public async Task A_silo_that_others_declared_dead_stops_hosting_and_says_so()
     {
         await using var cluster = new TestCluster();
