@@ -41,6 +41,7 @@ internal sealed class Activation : IGrainContext, IGrainRuntime
     private readonly HashSet<GrainTimer> _timers = [];
     private bool _closed;
 
+    private int _pruning;
     private long _usedAt;
     private long _keepUntil;
 
@@ -105,6 +106,12 @@ internal sealed class Activation : IGrainContext, IGrainRuntime
         foreach (var request in expired) request.Expire();
     }
 
+    /// <summary>Calls that wait were given up: takes them out of the line.</summary>
+    public void Prune()
+    {
+        if (Interlocked.Exchange(ref _pruning, 1) == 0) Turns.Add(new PruneTurn(this));
+    }
+
     /// <summary>Whether nobody has used it for <paramref name="ticks"/> of the coarse clock.</summary>
     public bool IsIdle(long now, long ticks) =>
         _requests.Count == 0 && now - Volatile.Read(ref _usedAt) >= ticks && now >= Volatile.Read(ref _keepUntil);
@@ -143,6 +150,9 @@ internal sealed class Activation : IGrainContext, IGrainRuntime
     {
         switch (_phase)
         {
+            case not Phase.New when item is Request { IsDropped: true }:
+                Release(item);
+                break;
             case Phase.Active when _leaving is null && MayStart(item):
                 Start(item);
                 break;
@@ -335,6 +345,24 @@ internal sealed class Activation : IGrainContext, IGrainRuntime
         _leaving = reason;
         if (_phase == Phase.New) _ = CloseAsync();
         else StartWaiting();
+    }
+
+    private sealed class PruneTurn(Activation activation) : ITurn
+    {
+        public void RunTurn()
+        {
+            Volatile.Write(ref activation._pruning, 0);
+            var waiting = activation._waiting;
+            for (var count = waiting.Count; count > 0; count--)
+            {
+                var item = waiting.Dequeue();
+                if (item is Request { IsDropped: true }) activation.Release(item);
+                else waiting.Enqueue(item);
+            }
+
+            // A call that only waited for one of them to go first.
+            activation.StartWaiting();
+        }
     }
 
     private sealed class DeactivateTurn(Activation activation, DeactivationReason reason) : ITurn

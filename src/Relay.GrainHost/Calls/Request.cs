@@ -47,6 +47,9 @@ internal abstract class Request(CallRouter router, GrainMethod method, long dead
 
     public override void Redirect() => Router.Route(this);
 
+    /// <summary>It was given up before it began.</summary>
+    public bool IsDropped => Volatile.Read(ref _state) == Dropped;
+
     /// <summary>Sends the call on to another silo and takes its answer for the caller.</summary>
     public abstract void Forward(Membership.SiloMember owner);
 
@@ -60,7 +63,10 @@ internal abstract class Request(CallRouter router, GrainMethod method, long dead
     /// <summary>Nobody waits for the answer any more.</summary>
     protected void Cancel()
     {
-        if (Interlocked.CompareExchange(ref _state, Dropped, Queued) == Dropped) return;
+        var before = Interlocked.CompareExchange(ref _state, Dropped, Queued);
+        if (before == Dropped) return;
+        // Out of the line: behind a call that hangs it would take up room for ever.
+        if (before == Queued) Activation?.Prune();
         // Not on this thread: what the grain registered must not hold up the clock or the link.
         _ = _cancellation?.CancelAsync();
     }

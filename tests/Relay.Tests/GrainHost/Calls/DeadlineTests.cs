@@ -109,7 +109,8 @@ public sealed class DeadlineTests
         await Eventually.TrueAsync(() => silo.Journal.Lines.Contains("b: activate"), "the ring is closed");
         await Eventually.TrueAsync(() => ring.IsCompleted, time, TimeSpan.FromMilliseconds(100), "the ring is broken");
         await Assert.ThrowsAsync<TimeoutException>(() => ring);
-        Assert.Equal(1, await silo.Grains.GetGrain<ILifeGrain>("a").CountAsync());
+        // The innermost call has a deadline of its own, a little later, and may still have found its turn.
+        Assert.InRange(await silo.Grains.GetGrain<ILifeGrain>("a").CountAsync(), 1, 2);
     }
 
     private sealed record Setting(ManualTimeProvider Time, TestCluster Cluster, TestSilo Target, ILifeGrain Grain, string Key) : IAsyncDisposable

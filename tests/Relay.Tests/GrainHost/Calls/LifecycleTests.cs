@@ -125,10 +125,13 @@ public sealed class LifecycleTests
         var silo = await cluster.StartAsync();
         await silo.Grains.GetGrain<ILifeGrain>("kept").StartTimerAsync(TimeSpan.FromSeconds(30), TimeSpan.FromSeconds(30), keepAlive: true);
         await silo.Grains.GetGrain<ILifeGrain>("left").StartTimerAsync(TimeSpan.FromSeconds(30), TimeSpan.FromSeconds(30), keepAlive: false);
+        var armed = time.ArmedTimers;
         for (var i = 1; i <= 34; i++)
         {
             time.Advance(TimeSpan.FromSeconds(30));
-            await Eventually.TrueAsync(() => silo.Journal.Lines.Contains($"kept: tick {i}"), $"tick {i}");
+            // A tick has ended when its timer is armed again.
+            await Eventually.TrueAsync(
+                () => silo.Journal.Lines.Contains($"kept: tick {i}") && time.ArmedTimers == armed - (silo.Journal.Lines.Contains("left: dispose") ? 1 : 0), $"tick {i}");
         }
 
         await Eventually.TrueAsync(() => silo.Journal.Lines.Contains("left: dispose"), "the other one has ended");

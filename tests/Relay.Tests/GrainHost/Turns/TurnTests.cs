@@ -103,13 +103,26 @@ public sealed class TurnTests
     [Fact]
     public async Task A_grain_with_too_many_waiting_calls_rejects_more_and_recovers()
     {
-        await using var cluster = new TestCluster { Configure = o => o.MaxQueuedCalls = 10 };
-        var grain = (await cluster.StartAsync()).Grains.GetGrain<ITurnGrain>("t");
+        await using var cluster = new TestCluster
+        {
+            Configure = o =>
+            {
+                o.MaxQueuedCalls = 10;
+                o.CallTimeout = TimeSpan.FromMilliseconds(700);
+            },
+        };
+        var silo = await cluster.StartAsync();
+        var grain = silo.Grains.GetGrain<ITurnGrain>("t");
         var calls = Enumerable.Range(0, 10).Select(_ => grain.WriteAsync("g")).ToArray();
         var rejected = await Assert.ThrowsAsync<Orleans.Runtime.LimitExceededException>(() => grain.WriteAsync("g"));
         Assert.Contains("turn/t is overloaded: 10 calls wait", rejected.Message, StringComparison.Ordinal);
         // The gate's own call finds no room either, so the deadline clears the queue.
         await Assert.ThrowsAsync<Orleans.Runtime.LimitExceededException>(() => grain.OpenAsync("g"));
         foreach (var call in calls) await Assert.ThrowsAsync<TimeoutException>(() => call);
+        await Eventually.TrueAsync(() => silo.Host.LiveCallCount == 1, "those who gave up have left the line");
+        // The first call has begun and still waits at its gate; the others have left the line without having begun.
+        Assert.Equal(1, (await grain.PeekAsync()).Open);
+        await grain.OpenAsync("g");
+        await Eventually.TrueAsync(() => grain.PeekAsync().Result is { Open: 0, MaxOpen: 1 }, "the line is clear");
     }
 }
