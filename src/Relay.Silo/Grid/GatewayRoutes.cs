@@ -104,8 +104,10 @@ internal sealed partial class GatewayRoutes(
             while (subscription.Messages.TryRead(out var message))
                 await WriteAsync(context, message);
         }
-
-        LogUnsubscribed(logger, gateway);
+        finally
+        {
+            LogUnsubscribed(logger, gateway);
+        }
     }
 
     private async Task SendAsync(HttpContext context, string gateway, GatewaySubscriptions.Subscription subscription, CancellationToken cancellationToken)
