@@ -67,6 +67,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
 
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "relay-silo" });
         builder.Services.AddSingleton(_loggers);
+        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddRoutingCore();
         builder.WebHost.UseKestrel(Configure);
         builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = _ => _endpoints.GridSocket);
@@ -196,5 +197,13 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         return peer.Peer.Role == access.Role
             ? next(context)
             : GridReply.RefuseAsync(context, StatusCodes.Status403Forbidden, "wrong_role", $"{GridCertificates.UriFor(peer.Peer)} may not call this route");
+    }
+
+    // Signals are the outer host's: it stops this server in its turn.
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }

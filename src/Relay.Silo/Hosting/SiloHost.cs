@@ -98,9 +98,11 @@ internal sealed partial class SiloHost : IAsyncDisposable
 
     private static WebApplication Build(SiloOptions options, SiloEndpoints endpoints, ControlPlane control, TimeProvider time, Action<IServiceCollection>? configure)
     {
-        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = "relay-silo" });
-        ConfigureLogging(builder.Logging.ClearProviders(), options);
-        builder.WebHost.ConfigureKestrel(kestrel => ConfigureApi(kestrel, options));
+        // Empty: no appsettings.json of the current folder and no ASPNETCORE_ variable may add a listener or change a limit.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "relay-silo" });
+        ConfigureLogging(builder.Logging, options);
+        builder.WebHost.UseKestrel(kestrel => ConfigureApi(kestrel, options));
+        builder.Services.AddRouting();
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton(endpoints);
         builder.Services.AddSingleton(s => new SiloIdentity(options.Name, endpoints.Grid, s.GetRequiredService<ILocalSilo>().Incarnation));
