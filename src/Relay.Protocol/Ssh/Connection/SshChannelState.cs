@@ -10,6 +10,7 @@ internal sealed class SshChannelState(uint localId, uint receiveWindow)
     private SshWindow _send;
     private SshWindow _receive = new(receiveWindow);
     private uint _credit;
+    private uint _worthSending;
 
     public uint LocalId => localId;
 
@@ -44,6 +45,7 @@ internal sealed class SshChannelState(uint localId, uint receiveWindow)
         RemoteId = remoteId;
         _send = new(window);
         MaximumData = Math.Min(maximumData, SshLimits.MaximumChannelData);
+        _worthSending = Math.Min(window / 4, SshLimits.OutputHighWater);
         IsOpen = true;
     }
 
@@ -54,6 +56,12 @@ internal sealed class SshChannelState(uint localId, uint receiveWindow)
         _send.TryUse(length);
         return (int)length;
     }
+
+    /// <summary>
+    /// True when a writer of this many more bytes should go on. Peers give the window back in small steps; going on at
+    /// each of them costs a wake-up and a small packet every time.
+    /// </summary>
+    public bool IsWorthSending(int wanted) => _send.Available >= Math.Min((uint)wanted, _worthSending);
 
     /// <summary>SSH_MSG_CHANNEL_WINDOW_ADJUST.</summary>
     public void OnWindowAdjust(uint bytes)

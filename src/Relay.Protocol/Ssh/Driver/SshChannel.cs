@@ -18,6 +18,7 @@ public sealed class SshChannel : IAsyncDisposable
     private readonly Queue<TaskCompletionSource<bool>> _asked = new();
     private TaskCompletionSource? _opening;
     private int _unanswered;
+    private int _wanted;
     private bool _discard;
     private bool _ended;
 
@@ -256,6 +257,13 @@ public sealed class SshChannel : IAsyncDisposable
         _writable.Set();
     }
 
+    internal void OnWindowAdjust(uint bytes)
+    {
+        _state.OnWindowAdjust(bytes);
+        if (_state.IsWorthSending(_wanted))
+            _writable.Set();
+    }
+
     internal void WakeReader() => _readable.Set();
 
     internal void WakeWriter() => _writable.Set();
@@ -327,6 +335,7 @@ public sealed class SshChannel : IAsyncDisposable
                         break;
                     if (TrySendPiece(extendedType, ref data))
                         continue;
+                    _wanted = data.Length;
                     wait = _writable.ArmAsync(cancellationToken);
                 }
 

@@ -269,6 +269,7 @@ public sealed class SshConnection : IAsyncDisposable
                 var now = _link.Now;
                 _link.Transport.Tick(now);
                 KeepAlive(now);
+                _receiver.WakeAllWriters();
             }
         }
         catch (SshException error)

@@ -96,6 +96,13 @@ internal sealed class SshReceiver
         _blocked.Clear();
     }
 
+    /// <summary>Lets every writer try what little window it has, so that a miserly peer cannot stall one. Gate held.</summary>
+    public void WakeAllWriters()
+    {
+        foreach (var channel in _channels.ToArray())
+            channel.WakeWriter();
+    }
+
     public void AddBlocked(SshChannel channel)
     {
         if (!_blocked.Contains(channel))
@@ -204,9 +211,7 @@ internal sealed class SshReceiver
     {
         if (!reader.TryReadUInt32(out var id) || !reader.TryReadUInt32(out var bytes) || !reader.IsAtEnd)
             throw Malformed("CHANNEL_WINDOW_ADJUST");
-        var channel = Find(id);
-        channel.State.OnWindowAdjust(bytes);
-        channel.WakeWriter();
+        Find(id).OnWindowAdjust(bytes);
     }
 
     private void OnChannelRequest(ref SshReader reader)

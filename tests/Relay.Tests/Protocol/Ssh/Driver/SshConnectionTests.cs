@@ -343,6 +343,35 @@ public sealed class SshConnectionTests
         Assert.Equal(SshDisconnectReason.ConnectionLost, server.Error!.Reason);
     }
 
+    /// <summary>Small steps of the window are waited out for a while, but never for ever.</summary>
+    [Fact]
+    public async Task A_peer_that_opens_its_window_by_crumbs_is_served_with_the_next_tick()
+    {
+        var time = new ManualTimeProvider();
+        var (a, b) = MemoryDuplex.Create();
+        var connecting = SshConnection.ConnectAsync(a, SshPair.ClientOptions with { TimeProvider = time }, Token).AsTask();
+        await using var server = new ScriptedPeer(b, SshRole.Server);
+        await server.AcceptLoginAsync();
+        await using var connection = await connecting;
+        var opening = connection.OpenChannelAsync("session", default, Token).AsTask();
+        await server.ReceiveAsync();
+        server.Send(static writer => SshChannelMessages.OpenConfirmation(writer, 0, 9, 1000, []));
+        var channel = await opening;
+        var writing = channel.WriteAsync(new byte[2000], Token).AsTask();
+        Assert.Equal(1000 + 9, (await server.ReceiveAsync()).Length);
+        server.Send(static writer => SshChannelMessages.WindowAdjust(writer, 0, 100));
+        // The answer to a later message shows that the adjust was handled.
+        server.Send(static writer => SshChannelMessages.GlobalRequest(writer, "keepalive@openssh.com", true, []));
+        Assert.Equal(SshMessageNumber.RequestFailure, (await server.ReceiveAsync()).Span[0]);
+        time.Advance(TimeSpan.FromSeconds(10));
+        Assert.Equal(100 + 9, (await server.ReceiveAsync()).Length);
+        server.Send(static writer => SshChannelMessages.WindowAdjust(writer, 0, 900));
+        Assert.Equal(900 + 9, (await server.ReceiveAsync()).Length);
+        await writing;
+        // The farewell's deadline is on the manual clock too: the stream ends first.
+        await server.DisposeAsync();
+    }
+
     private static void Note(List<string> list, string kind, ReadOnlySpan<byte> data)
     {
         var text = Encoding.ASCII.GetString(data);
