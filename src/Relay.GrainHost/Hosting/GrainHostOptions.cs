@@ -59,7 +59,7 @@ public sealed class GrainHostOptions
     /// <summary>How often each other silo is probed over its link, and how long an answer may take. Default: 1 second. More than zero.</summary>
     public TimeSpan ProbeInterval { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Probes in a row that must fail before a silo is declared dead. Default: 3. At least 1.</summary>
+    /// <summary>Probes in a row that must fail before a silo is declared dead; up to four times as many while this process itself gets too little processor time. Default: 3. At least 1.</summary>
     public int MissedProbes { get; set; } = 3;
 
     /// <summary>

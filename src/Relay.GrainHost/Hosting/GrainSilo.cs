@@ -53,7 +53,7 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
             CheckPeer = _membership.CheckPeerAsync,
             Gossiped = () => _ = _membership.OnGossipAsync(_stopping.Token),
         };
-        _detector = new FailureDetector(options, _membership, _router.Links, this, logger);
+        _detector = new FailureDetector(options, _membership, _router.Links, this, clock, logger);
         GrainFactory = _router.Factory = new GrainFactory(_router, () => _router.Observers);
         _membership.Changed += OnMembershipChanged;
         _membership.TableWritten += () => _router.Links.Gossip(_membership.View.Active.Where(m => !IsLocal(m)));

@@ -1,16 +1,18 @@
 using Microsoft.Extensions.Logging;
 using Relay.GrainHost.Hosting;
 using Relay.GrainHost.Links;
+using Relay.GrainHost.Turns;
 
 namespace Relay.GrainHost.Membership;
 
 /// <summary>Probes other silos over the links that calls use, and has those that stay silent declared dead. One round at a time.</summary>
-internal sealed partial class FailureDetector(GrainHostOptions options, MembershipAgent membership, SiloLinks links, ILocalSilo local, ILogger logger)
+internal sealed partial class FailureDetector(GrainHostOptions options, MembershipAgent membership, SiloLinks links, ILocalSilo local, CoarseClock clock, ILogger logger)
 {
     /// <summary>In a large grid each silo probes its next few on the ring of addresses: each is probed by as many.</summary>
     private const int MaxProbed = 5;
 
     private readonly Dictionary<Guid, int> _misses = [];
+    private readonly LocalHealth _health = new();
 
     public async Task RoundAsync(CancellationToken cancellationToken)
     {
@@ -18,12 +20,13 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
         if (probed.Length > 0)
         {
             var answers = await Task.WhenAll(probed.Select(member => links.Get(member).ProbeAsync())).ConfigureAwait(false);
+            _health.Observe(clock.TakeLongestGap());
             for (var i = 0; i < probed.Length; i++)
                 _misses[probed[i].Incarnation] = answers[i] ? 0 : _misses.GetValueOrDefault(probed[i].Incarnation) + 1;
             foreach (var gone in _misses.Keys.Except(probed.Select(m => m.Incarnation)).ToArray()) _misses.Remove(gone);
             // Who hears nobody of several may be the one that is cut off.
             var hearsSomebody = probed.Length == 1 || answers.Any(answer => answer);
-            foreach (var suspect in probed.Where(m => _misses[m.Incarnation] >= options.MissedProbes))
+            foreach (var suspect in probed.Where(m => _misses[m.Incarnation] >= options.MissedProbes * _health.Multiplier))
             {
                 if (hearsSomebody || IsSilent(suspect)) await DeclareAsync(suspect, $"{_misses[suspect.Incarnation]} probes without an answer", cancellationToken).ConfigureAwait(false);
             }

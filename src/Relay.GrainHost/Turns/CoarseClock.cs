@@ -10,11 +10,23 @@ internal sealed class CoarseClock(TimeProvider time)
 
     private readonly long _start = time.GetTimestamp();
     private long _now;
+    private long _updatedAt;
+    private long _longestGap;
 
     /// <summary>Whole steps since the start.</summary>
     public long Now => Volatile.Read(ref _now);
 
-    public void Update() => Volatile.Write(ref _now, time.GetElapsedTime(_start).Ticks / Step.Ticks);
+    public void Update()
+    {
+        var elapsed = time.GetElapsedTime(_start);
+        Volatile.Write(ref _now, elapsed.Ticks / Step.Ticks);
+        var gap = elapsed.Ticks - _updatedAt;
+        _updatedAt = elapsed.Ticks;
+        if (gap > Volatile.Read(ref _longestGap)) Volatile.Write(ref _longestGap, gap);
+    }
+
+    /// <summary>The longest time between two updates since this was last asked.</summary>
+    public TimeSpan TakeLongestGap() => TimeSpan.FromTicks(Interlocked.Exchange(ref _longestGap, 0));
 
     /// <summary>Steps in a time, rounded up.</summary>
     public static long Steps(TimeSpan time) => (time.Ticks + Step.Ticks - 1) / Step.Ticks;

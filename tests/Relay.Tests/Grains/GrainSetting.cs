@@ -1,10 +1,12 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging.Abstractions;
 using Orleans;
 using Relay.GrainHost.Hosting;
 using Relay.GrainHost.Links;
 using Relay.GrainHost.Membership;
 using Relay.Grains;
+using Relay.Grains.Connectors;
 using Relay.TestKit;
 
 namespace Relay.Tests.Grains;
@@ -18,6 +20,7 @@ internal sealed class GrainSetting : IAsyncDisposable
     {
         var collection = new ServiceCollection().AddSingleton<TimeProvider>(Time);
         services(collection);
+        collection.TryAddSingleton<IConnectorLeases, NoLeases>();
         var options = new GrainHostOptions { Address = "one:1", GrainAssemblies = { typeof(RelayGrainsServiceCollectionExtensions).Assembly } };
         _silo = new GrainSilo(
             options, new InMemoryMembershipTable(Time), new Alone(), collection.AddRelayGrains().BuildServiceProvider(), Time, NullLogger<GrainSilo>.Instance);
@@ -37,6 +40,11 @@ internal sealed class GrainSetting : IAsyncDisposable
     }
 
     public ValueTask DisposeAsync() => _silo.DisposeAsync();
+
+    private sealed class NoLeases : IConnectorLeases
+    {
+        public ValueTask<ConnectorAttachment?> ReadAsync(Guid connectorId, CancellationToken cancellationToken) => default;
+    }
 
     private sealed class Alone : ISiloTransport
     {
