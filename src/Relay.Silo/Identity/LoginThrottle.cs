@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Dapper;
@@ -71,5 +73,9 @@ internal sealed class LoginThrottle(NpgsqlDataSource database)
 
     private static byte[] AccountKey(string account) => SHA256.HashData(Encoding.UTF8.GetBytes($"account:{account}"));
 
-    private static byte[] AddressKey(string address) => SHA256.HashData(Encoding.UTF8.GetBytes($"address:{address}"));
+    private static byte[] AddressKey(string address) => SHA256.HashData(Encoding.UTF8.GetBytes($"address:{Network(address)}"));
+
+    // One customer of an IPv6 network has a /64, and with it more addresses than anybody can count.
+    private static string Network(string address) =>
+        IPAddress.TryParse(address, out var ip) && ip.AddressFamily == AddressFamily.InterNetworkV6 ? Convert.ToHexString(ip.GetAddressBytes().AsSpan(0, 8)) : address;
 }

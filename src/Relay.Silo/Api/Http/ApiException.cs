@@ -48,6 +48,7 @@ internal static class ErrorCodes
     public const string MethodNotAllowed = "method_not_allowed";
     public const string NameTaken = "name_taken";
     public const string Conflict = "conflict";
+    public const string IdempotencyKeyReused = "idempotency_key_reused";
     public const string PreconditionFailed = "precondition_failed";
     public const string TooLarge = "body_too_large";
     public const string UnsupportedMediaType = "unsupported_media_type";

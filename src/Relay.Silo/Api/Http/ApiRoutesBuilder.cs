@@ -39,7 +39,7 @@ internal static class Reply
 {
     public static IResult Ok<T>(T value, JsonTypeInfo<T> type) => TypedResults.Json(value, type);
 
-    public static IResult Created<T>(string location, T value, JsonTypeInfo<T> type) => new WithHeader(TypedResults.Json(value, type, statusCode: 201), "Location", location);
+    public static IResult WithLocation(IResult result, string location) => new WithHeader(result, "Location", location);
 
     public static IResult WithETag(this IResult result, long version) => new WithHeader(result, "ETag", $"\"{version}\"");
 

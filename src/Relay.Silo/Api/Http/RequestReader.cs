@@ -22,6 +22,7 @@ internal static class RequestReader
     public static async Task<T> ReadAsync<T>(HttpContext http, JsonTypeInfo<T> type, bool optional = false)
     {
         var body = await ReadBytesAsync(http);
+        Idempotency.SetFingerprint(http, body);
         if (body.Length == 0 && optional)
             body = "{}"u8.ToArray();
         else if (!IsJson(http.Request.ContentType))

@@ -56,12 +56,13 @@ internal sealed class ConnectorsApi(NpgsqlDataSource database)
         errors.ThrowIfAny();
         var id = Guid.NewGuid();
         await using var write = await http.BeginWriteAsync(database);
+        if (await http.ReplayAsync(write) is { } earlier)
+            return earlier;
         if (await write.ExecuteAsync("INSERT INTO connector (connector_id, organization_id, name, description) VALUES (@id, @OrganizationId, @name, @description) ON CONFLICT DO NOTHING", new { id, write.OrganizationId, name, description }) == 0)
             throw ApiException.NameTaken("connector", name);
         await write.AuditAsync("connector.create", "connector", id.ToString("D"), new JsonObject { ["name"] = name });
         var resource = await ReadAsync(write.Connection, write.Transaction, id, http.RequestAborted);
-        await write.CommitAsync();
-        return Reply.Created($"{ApiRoutes.Connectors}/{id:D}", resource, ApiJson.Default.ConnectorResource);
+        return await http.CommitCreatedAsync(write, $"{ApiRoutes.Connectors}/{id:D}", resource, ApiJson.Default.ConnectorResource);
     }
 
     private async Task<IResult> UpdateAsync(HttpContext http, string connector)

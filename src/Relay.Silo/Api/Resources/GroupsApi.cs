@@ -47,6 +47,8 @@ internal sealed class GroupsApi(NpgsqlDataSource database)
         var name = Validate(request, nameRequired: true);
         var id = Guid.NewGuid();
         await using var write = await http.BeginWriteAsync(database);
+        if (await http.ReplayAsync(write) is { } earlier)
+            return earlier;
         if (await write.ExecuteAsync("INSERT INTO user_group (group_id, organization_id, display_name) VALUES (@id, @OrganizationId, @name) ON CONFLICT DO NOTHING", new { id, write.OrganizationId, name }) == 0)
             throw NameTaken(name!);
         await ReplaceMembersAsync(write, id, request.Members ?? [], http.RequestAborted);
@@ -100,8 +102,10 @@ internal sealed class GroupsApi(NpgsqlDataSource database)
         else
             detail["members"] = new JsonArray([.. resource.Members.Select(m => (JsonNode)m.Name)]);
         await write.AuditAsync(action, "group", id.ToString("D"), detail);
+        if (created)
+            return await http.CommitCreatedAsync(write, $"{ApiRoutes.Groups}/{id:D}", resource, ApiJson.Default.GroupResource);
         await write.CommitAsync();
-        return created ? Reply.Created($"{ApiRoutes.Groups}/{id:D}", resource, ApiJson.Default.GroupResource) : Reply.Ok(resource, ApiJson.Default.GroupResource);
+        return Reply.Ok(resource, ApiJson.Default.GroupResource);
     }
 
     private static string? Validate(GroupWrite request, bool nameRequired)

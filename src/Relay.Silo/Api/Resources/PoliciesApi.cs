@@ -59,6 +59,8 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
         CheckTagRules(request.TagRules, errors);
 
         await using var write = await http.BeginWriteAsync(database);
+        if (await http.ReplayAsync(write) is { } earlier)
+            return earlier;
         var sockets = await ResolveAsync(write, request.SocketIds ?? [], errors, http.RequestAborted);
         errors.ThrowIfAny();
         var id = Guid.NewGuid();
@@ -71,8 +73,7 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
         await SetSocketsAsync(write, id, sockets);
         var resource = await PolicyRows.ReadAsync(write.Connection, write.Transaction, id, http.RequestAborted);
         await write.AuditAsync("policy.create", "policy", id.ToString("D"), Describe(resource));
-        await write.CommitAsync();
-        return Reply.Created($"{ApiRoutes.Policies}/{id:D}", resource, ApiJson.Default.PolicyResource).WithETag(resource.Revision);
+        return await http.CommitCreatedAsync(write, $"{ApiRoutes.Policies}/{id:D}", resource, ApiJson.Default.PolicyResource, version: resource.Revision);
     }
 
     private async Task<IResult> UpdateAsync(HttpContext http, string policy)

@@ -66,6 +66,8 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
         var upstream = SshUpstreamValidator.Validate(request.UpstreamConfiguration, request.SocketType, null, NoSecrets, errors);
 
         await using var write = await http.BeginWriteAsync(database);
+        if (await http.ReplayAsync(write) is { } earlier)
+            return earlier;
         var connectors = await ResolveAsync(write, request.ConnectorIds ?? [], errors, http.RequestAborted);
         errors.ThrowIfAny();
         var id = Guid.NewGuid();
@@ -90,8 +92,7 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
         await SetConnectorsAsync(write, id, connectors);
         var resource = await SocketRows.ReadAsync(write.Connection, write.Transaction, id, http.RequestAborted);
         await write.AuditAsync("socket.create", "socket", id.ToString("D"), Describe(resource));
-        await write.CommitAsync();
-        return Reply.Created($"{ApiRoutes.Sockets}/{id:D}", resource, ApiJson.Default.SocketResource).WithETag(resource.Version);
+        return await http.CommitCreatedAsync(write, $"{ApiRoutes.Sockets}/{id:D}", resource, ApiJson.Default.SocketResource, version: resource.Version);
     }
 
     private async Task<IResult> UpdateAsync(HttpContext http, string socket)

@@ -54,6 +54,8 @@ internal sealed class SshKeysApi(NpgsqlDataSource database)
         errors.ThrowIfAny();
 
         await using var write = await http.BeginWriteAsync(database);
+        if (await http.ReplayAsync(write) is { } earlier)
+            return earlier;
         var userId = user is null ? http.Caller().UserId : await write.FindAsync(Named.User, user, http.RequestAborted);
         if (await write.QuerySingleAsync<long>("SELECT count(*) FROM user_ssh_key WHERE user_id = @userId", new { userId }) >= MaxKeys)
             throw new ApiException(409, ErrorCodes.Conflict, $"a user has at most {MaxKeys} keys");
@@ -65,8 +67,7 @@ internal sealed class SshKeysApi(NpgsqlDataSource database)
             throw new ApiException(409, ErrorCodes.Conflict, "the key is registered already: one key belongs to one user", [new ApiErrorDetail("public_key", "is registered already")]);
         await write.AuditAsync("ssh_key.create", "user", userId.ToString("D"), new JsonObject { ["fingerprint"] = row.Fingerprint });
         var resource = Describe((await write.QuerySingleAsync<KeyRow>(Select + " WHERE key_id = @KeyId", row))!);
-        await write.CommitAsync();
-        return Reply.Created($"{ApiRoutes.MeSshKeys}/{row.KeyId:D}", resource, ApiJson.Default.SshKeyResource);
+        return await http.CommitCreatedAsync(write, $"{ApiRoutes.MeSshKeys}/{row.KeyId:D}", resource, ApiJson.Default.SshKeyResource);
     }
 
     private async Task<IResult> DeleteAsync(HttpContext http, string? user, string key)

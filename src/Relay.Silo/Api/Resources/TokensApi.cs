@@ -54,12 +54,13 @@ internal sealed class TokensApi(NpgsqlDataSource database, IAuthorities authorit
         var addresses = await silos.ConnectorAddressesAsync(http.RequestAborted);
         var id = Guid.NewGuid();
         await using var write = await http.BeginWriteAsync(database);
+        if (await http.ReplayAsync(write) is { } earlier)
+            return earlier;
         var connectorId = await write.FindAsync(Named.Connector, connector, http.RequestAborted);
         await write.ExecuteAsync("INSERT INTO connector_token (token_id, connector_id, name, created_by, expires_at) VALUES (@id, @connectorId, @name, @Email, @expires)", new { id, connectorId, name, http.Caller().Email, expires });
         await write.AuditAsync("connector_token.create", "connector", connectorId.ToString("D"), new JsonObject { ["token_id"] = id.ToString("D"), ["expires_at"] = expires?.ToString("O") });
         var resource = Describe((await write.QuerySingleAsync<TokenRow>(SelectConnector + " WHERE t.token_id = @id", new { id }))!);
-        await write.CommitAsync(bump: false);
-        return Reply.Created($"{ApiRoutes.ConnectorTokens}/{id:D}", resource with { Token = authorities.MintConnectorToken(write.OrganizationId, connectorId, id, addresses, expires) }, ApiJson.Default.ConnectorTokenResource);
+        return await http.CommitCreatedAsync(write, $"{ApiRoutes.ConnectorTokens}/{id:D}", resource with { Token = authorities.MintConnectorToken(write.OrganizationId, connectorId, id, addresses, expires) }, ApiJson.Default.ConnectorTokenResource, bump: false);
     }
 
     private async Task<IResult> RevokeAsync(HttpContext http, string token)
@@ -95,11 +96,12 @@ internal sealed class TokensApi(NpgsqlDataSource database, IAuthorities authorit
         var addresses = await silos.GridAddressesAsync(http.RequestAborted);
         var id = Guid.NewGuid();
         await using var write = await http.BeginWriteAsync(database);
+        if (await http.ReplayAsync(write) is { } earlier)
+            return earlier;
         await write.ExecuteAsync("INSERT INTO gateway_token (token_id, name, expires_at) VALUES (@id, @name, @expires)", new { id, name, expires });
         await write.AuditAsync("gateway_token.create", "gateway_token", id.ToString("D"), new JsonObject { ["name"] = name });
         var resource = DescribeGateway((await write.QuerySingleAsync<TokenRow>(SelectGateway + " WHERE token_id = @id", new { id }))!);
-        await write.CommitAsync(bump: false);
-        return Reply.Created($"{ApiRoutes.GatewayTokens}/{id:D}", resource with { Token = authorities.MintGatewayToken(id, addresses, expires) }, ApiJson.Default.GatewayTokenResource);
+        return await http.CommitCreatedAsync(write, $"{ApiRoutes.GatewayTokens}/{id:D}", resource with { Token = authorities.MintGatewayToken(id, addresses, expires) }, ApiJson.Default.GatewayTokenResource, bump: false);
     }
 
     private async Task<IResult> RevokeGatewayAsync(HttpContext http, string token)

@@ -59,6 +59,8 @@ internal sealed class UsersApi(NpgsqlDataSource database, Passwords passwords)
         var hash = request.Password is null ? null : await passwords.HashAsync(request.Password, http.RequestAborted);
         var id = Guid.NewGuid();
         await using var write = await http.BeginWriteAsync(database);
+        if (await http.ReplayAsync(write) is { } earlier)
+            return earlier;
         var created = await write.ExecuteAsync("""
             INSERT INTO app_user (user_id, organization_id, email, display_name, role, password_hash)
             VALUES (@id, @OrganizationId, @email, @name, @role, @hash) ON CONFLICT DO NOTHING
@@ -67,8 +69,7 @@ internal sealed class UsersApi(NpgsqlDataSource database, Passwords passwords)
             throw new ApiException(409, ErrorCodes.NameTaken, $"there is already a user {email}", [new ApiErrorDetail("email", "is taken")]);
         await write.AuditAsync("user.create", "user", id.ToString("D"), new JsonObject { ["email"] = email, ["role"] = role });
         var user = await ReadAsync(write.Connection, write.Transaction, http, id);
-        await write.CommitAsync();
-        return Reply.Created($"{ApiRoutes.Users}/{id:D}", user, ApiJson.Default.UserResource);
+        return await http.CommitCreatedAsync(write, $"{ApiRoutes.Users}/{id:D}", user, ApiJson.Default.UserResource);
     }
 
     private async Task<IResult> UpdateAsync(HttpContext http, string user)

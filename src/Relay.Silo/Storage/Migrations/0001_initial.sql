@@ -79,6 +79,15 @@ CREATE TABLE login_throttle (
   refused          boolean NOT NULL DEFAULT false -- what the latest attempt was told
 );
 
+-- First answers to creates that carried an Idempotency-Key, for a day.
+CREATE TABLE idempotency_key (
+  user_id          uuid NOT NULL REFERENCES app_user ON DELETE CASCADE,
+  key              text NOT NULL,
+  answer           bytea NOT NULL,         -- sealed JSON: it may hold a token that is shown once
+  created_at       timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (user_id, key)
+);
+
 CREATE TABLE connector (
   connector_id     uuid PRIMARY KEY,
   organization_id  uuid NOT NULL REFERENCES organization ON DELETE CASCADE,
