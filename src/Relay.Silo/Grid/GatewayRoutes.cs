@@ -24,7 +24,7 @@ internal sealed partial class GatewayRoutes(
 
     // 36 bytes a session: some 25,000 sessions of one gateway.
     private const int MaxSubscriptionBytes = 1024 * 1024;
-    private static readonly TimeSpan SightingInterval = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan SightingInterval = TimeSpan.FromSeconds(5);
     private static readonly ControlMessage Ping = new("ping", null, null);
     private readonly ConcurrentDictionary<string, GatewayHello> _hellos = new(StringComparer.Ordinal);
 
@@ -107,6 +107,8 @@ internal sealed partial class GatewayRoutes(
         finally
         {
             LogUnsubscribed(logger, gateway);
+            if (!drain.Token.IsCancellationRequested && subscriptions.IsOnly(subscription))
+                await MissAsync(gateway);
         }
     }
 
@@ -149,6 +151,19 @@ internal sealed partial class GatewayRoutes(
         catch (Npgsql.NpgsqlException e)
         {
             // Only the directory goes stale; the control stream must not end with the database.
+            LogNotSighted(logger, gateway, e.Message);
+        }
+    }
+
+    // Users must not be sent to a gateway that is gone. One that is alive has spoken to another silo, or does so in a moment.
+    private async Task MissAsync(string gateway)
+    {
+        try
+        {
+            await directory.GatewayGoneAsync(gateway, self.Address, CancellationToken.None);
+        }
+        catch (Npgsql.NpgsqlException e)
+        {
             LogNotSighted(logger, gateway, e.Message);
         }
     }

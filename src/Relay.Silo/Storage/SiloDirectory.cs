@@ -25,6 +25,17 @@ internal sealed class SiloDirectory(NpgsqlDataSource database)
             """, new { name, sshAddress, version, silo }, cancellationToken: cancellationToken));
     }
 
+    /// <summary>A gateway does not listen to this silo any more; unless it has spoken to another one since, it is not listed until it speaks again.</summary>
+    /// <param name="silo">This silo's advertised grid address.</param>
+    public async Task GatewayGoneAsync(string name, string silo, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await connection.ExecuteAsync(new CommandDefinition(
+            "UPDATE gateway SET last_seen_at = last_seen_at - interval '1 minute' WHERE name = @name AND silo = @silo",
+            new { name, silo },
+            cancellationToken: cancellationToken));
+    }
+
     /// <summary>Gateways heard of within the last minute, latest first.</summary>
     public async Task<IReadOnlyList<GatewayRow>> GatewaysAsync(CancellationToken cancellationToken)
     {

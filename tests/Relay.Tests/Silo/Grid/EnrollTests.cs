@@ -34,6 +34,20 @@ public sealed class EnrollTests(SiloFixture fixture) : IClassFixture<SiloFixture
     }
 
     [Fact]
+    public async Task A_gateway_is_listed_while_it_listens()
+    {
+        var gateway = _silo.Gateway("gw-listed");
+        await gateway.AskAsync(GridRoutes.Hello, new GatewayHello("gw-listed", "0.1", "127.0.0.1:2222"), GridJson.Default.GatewayHello, GridJson.Default.GatewayWelcome);
+        using (await gateway.ControlAsync())
+            Assert.Contains(await ListedAsync(), g => g == "gw-listed");
+        await Eventually.TrueAsync(async () => !(await ListedAsync()).Contains("gw-listed"), "the gateway is not listed");
+        await gateway.AskAsync(GridRoutes.Hello, new GatewayHello("gw-listed", "0.1", "127.0.0.1:2222"), GridJson.Default.GatewayHello, GridJson.Default.GatewayWelcome);
+        Assert.Contains(await ListedAsync(), g => g == "gw-listed");
+
+        async Task<List<string>> ListedAsync() => [.. (await _silo.Get<SiloDirectory>().GatewaysAsync(TestContext.Current.CancellationToken)).Select(g => g.Name)];
+    }
+
+    [Fact]
     public async Task The_token_in_the_state_folder_enrols()
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
