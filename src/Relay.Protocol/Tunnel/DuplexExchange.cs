@@ -92,6 +92,12 @@ public sealed class DuplexExchange : DuplexStream
         try
         {
             var result = await _reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+            if (result.IsCanceled)
+            {
+                _reader.AdvanceTo(result.Buffer.Start);
+                throw new IOException("aborted");
+            }
+
             var taken = result.Buffer;
             if (taken.Length > buffer.Length)
             {
@@ -170,7 +176,13 @@ public sealed class DuplexExchange : DuplexStream
 
         try
         {
-            if (_context.Features.Get<IHttpResetFeature>() is { } http2)
+            if (Volatile.Read(ref _writesDone) != 0)
+            {
+                // What was written is still on its way, and a reset now would cut it off. When the handler returns the server
+                // ends the other direction by itself, after the last byte of this one (RFC 9113 §8.1, NO_ERROR).
+                _reader.CancelPendingRead();
+            }
+            else if (_context.Features.Get<IHttpResetFeature>() is { } http2)
             {
                 http2.Reset(CancelCode);
             }

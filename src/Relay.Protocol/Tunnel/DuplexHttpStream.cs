@@ -81,7 +81,7 @@ public sealed class DuplexHttpStream : DuplexStream
                 return new DuplexHttpStream(content, stop, body, response, incoming);
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or HttpRequestException or (IOException and not StreamOpenException))
+        catch (Exception e) when (e is OperationCanceledException or HttpRequestException or ObjectDisposedException or (IOException and not StreamOpenException))
         {
             cancellationToken.ThrowIfCancellationRequested();
             throw late.IsCancellationRequested

@@ -53,8 +53,8 @@ public static class StreamPump
     private const int SmallBuffer = 64 * 1024;
     private const int LargeBuffer = 256 * 1024;
 
-    // How long the other direction may go on after its stream stopped taking bytes: enough to deliver what is already there.
-    private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
+    // A stream that stopped taking bytes may still have some to give. How long nothing of that may move before it is over.
+    private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(30);
 
     /// <summary>Runs until both directions are over. Never throws; the caller disposes both streams.</summary>
     /// <param name="first">One stream.</param>
@@ -91,14 +91,7 @@ public static class StreamPump
         else if ((await leader.ConfigureAwait(false)) == CopyEnd.WriteFailed)
         {
             // The reader of that stream learns its end by itself; what it sent before must not be cut off.
-            try
-            {
-                await follower.WaitAsync(LastWords, CancellationToken.None).ConfigureAwait(false);
-            }
-            catch (TimeoutException)
-            {
-                // It sends on without taking anything: over.
-            }
+            await WaitWhileMovingAsync(follower, counters).ConfigureAwait(false);
         }
 
         if (ending != StreamPumpEnding.Completed)
@@ -109,6 +102,17 @@ public static class StreamPump
         }
 
         return cancellationToken.IsCancellationRequested && ending != StreamPumpEnding.Completed ? StreamPumpEnding.Cancelled : ending;
+    }
+
+    private static async Task WaitWhileMovingAsync(Task direction, StreamPumpCounters counters)
+    {
+        long moved;
+        do
+        {
+            moved = counters.FirstToSecond + counters.SecondToFirst;
+            await direction.WaitAsync(LastWords, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        while (!direction.IsCompleted && moved != counters.FirstToSecond + counters.SecondToFirst);
     }
 
     private static StreamPumpEnding EndingOf(CopyEnd end, bool fromFirst) => end switch

@@ -113,7 +113,7 @@ internal sealed class ConnectorTunnel : IDisposable
             using var response = await _http.SendAsync(request, stop.Token);
             return response.StatusCode == HttpStatusCode.OK;
         }
-        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
+        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException or ObjectDisposedException)
         {
             cancellationToken.ThrowIfCancellationRequested();
             return false;
@@ -139,7 +139,7 @@ internal sealed class ConnectorTunnel : IDisposable
             _draining = true;
             return true;
         }
-        catch (Exception e) when (e is HttpRequestException or IOException)
+        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException or ObjectDisposedException)
         {
             _transport.Dispose();
             return false;
@@ -187,7 +187,7 @@ internal sealed class ConnectorTunnel : IDisposable
         {
             using var response = await _http.SendAsync(request, late.Token);
         }
-        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
+        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException or ObjectDisposedException)
         {
             // It will see the connection close and come back; only the reason is lost.
         }

@@ -1,0 +1,170 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Relay.Policy;
+using Relay.Protocol.Grid;
+using Relay.Protocol.Tunnel;
+using Relay.Silo.Connectors;
+using Relay.Silo.Grid;
+using Relay.Silo.Hosting;
+
+namespace Relay.Tests.Silo.Connectors;
+
+/// <summary>The connectors' side of a silo with real sockets, TLS and store; its grid port serves only the connectors' routes.</summary>
+internal sealed class TestSilo : IAsyncDisposable
+{
+    private readonly GridCertificate _certificate;
+    private readonly SiloLinks _links;
+    private readonly WebApplication _grid;
+    private readonly TunnelKeeper _keeper;
+    private readonly ConnectorListener _listener;
+    private readonly IStreamRouter _router;
+    private int _disposed;
+
+    private TestSilo(
+        GridCertificate certificate, SiloLinks links, WebApplication grid, SiloIdentity identity, ConnectorTunnels tunnels,
+        ConnectorLeaseStore leases, TunnelKeeper keeper, ConnectorListener listener, IStreamRouter router, string connectorAddress)
+    {
+        _certificate = certificate;
+        _links = links;
+        _grid = grid;
+        _keeper = keeper;
+        _listener = listener;
+        _router = router;
+        Identity = identity;
+        Tunnels = tunnels;
+        Leases = leases;
+        ConnectorAddress = connectorAddress;
+    }
+
+    public SiloIdentity Identity { get; }
+
+    public ConnectorTunnels Tunnels { get; }
+
+    public ConnectorLeaseStore Leases { get; }
+
+    /// <summary>Where connectors dial.</summary>
+    public string ConnectorAddress { get; }
+
+    public ISiloHttp Links => _links;
+
+    public TunnelKeeper Keeper => _keeper;
+
+    public static async Task<TestSilo> StartAsync(ConnectorGrid grid, string name, bool keep = true)
+    {
+        var time = TimeProvider.System;
+        var certificate = grid.CertificateFor(name);
+        var links = new SiloLinks(certificate, time);
+        var tunnels = new ConnectorTunnels();
+
+        // The grid's port is known only after it has started, and the routes need what needs the port.
+        var gridSocket = Bind();
+        var identity = new SiloIdentity(name, gridSocket.LocalEndPoint!.ToString()!, Guid.NewGuid());
+        var leases = new ConnectorLeaseStore(grid.Postgres.DataSource, identity);
+        var records = new ConnectorRecords(grid.Postgres.DataSource, identity);
+        var directory = new LeaseDirectory(leases);
+        var probe = new HolderProbe(tunnels, links, identity, time);
+        var app = await StartGridAsync(gridSocket, certificate, new ConnectorGridRoutes(tunnels, probe));
+
+        var connectorSocket = Bind();
+        var keeper = new TunnelKeeper(tunnels, leases, records, directory, time, NullLogger<TunnelKeeper>.Instance);
+        var attacher = new ConnectorAttacher(
+            new TokenAdmission(grid.Tokens, grid.Authorities), leases, tunnels, probe, records, identity, time, NullLogger<ConnectorAttacher>.Instance);
+        var address = connectorSocket.LocalEndPoint!.ToString()!;
+        var listener = new ConnectorListener(
+            new ConnectorListenerOptions { Socket = connectorSocket, Certificate = () => certificate.Context, DrainLimit = TimeSpan.Zero },
+            attacher, tunnels, keeper, time, NullLogger<ConnectorListener>.Instance);
+        await listener.StartAsync(CancellationToken.None);
+        if (keep)
+            await keeper.StartAsync(CancellationToken.None);
+        var router = new StreamRouter(tunnels, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
+        return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address);
+    }
+
+    /// <summary>Opens a stream through the router with a grant for a socket of these connectors.</summary>
+    public async Task<RoutedStream> OpenAsync(StreamTarget target, params TestConnector[] connectors)
+    {
+        var socket = Guid.NewGuid();
+        return await _router.OpenAsync(
+            Grant(socket), Guid.NewGuid(), new ConnectorTarget(socket, [.. connectors.Select(c => new ConnectorReference(c.Id, c.Name))], target), TestContext.Current.CancellationToken);
+    }
+
+    public ValueTask<RoutedStream> OpenAsync(AccessGrant grant, ConnectorTarget target) =>
+        _router.OpenAsync(grant, Guid.NewGuid(), target, TestContext.Current.CancellationToken);
+
+    public static AccessGrant Grant(Guid socket) => new(
+        Guid.NewGuid(),
+        new AccessRequest(
+            new Subject(Guid.NewGuid(), "a@b", new HashSet<string>(), null), new SocketFacts(socket, "s", "ssh", new Dictionary<string, string>(), null),
+            IPAddress.Loopback, null, TimeProvider.System.GetUtcNow(), new AccessAction.Connect(null), Guid.NewGuid()),
+        1, null);
+
+    /// <summary>Waits until the connector's tunnel is here.</summary>
+    public Task<ConnectorTunnel> AttachedAsync(TestConnector connector, long epoch = 0) =>
+        Until.NotNullAsync(() => Tunnels.Find(connector.Id) is { } tunnel && tunnel.Epoch >= epoch ? tunnel : null, $"{connector.Name} attached to {Identity.Name}");
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
+        await _listener.StopAsync(CancellationToken.None);
+        await _keeper.StopAsync(CancellationToken.None);
+        await _listener.DisposeAsync();
+        _keeper.Dispose();
+        await _grid.StopAsync(new CancellationToken(canceled: true));
+        await _grid.DisposeAsync();
+        _links.Dispose();
+        _certificate.Dispose();
+    }
+
+    private static Socket Bind()
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return socket;
+    }
+
+    private static async Task<WebApplication> StartGridAsync(Socket socket, GridCertificate certificate, ConnectorGridRoutes routes)
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddRoutingCore();
+        builder.WebHost.UseKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.Limits.MinRequestBodyDataRate = null;
+            kestrel.Limits.MinResponseDataRate = null;
+            kestrel.Limits.Http2.InitialStreamWindowSize = TunnelWire.StreamWindowBytes;
+            kestrel.Limits.Http2.InitialConnectionWindowSize = TunnelWire.ConnectionWindowBytes;
+            kestrel.Listen((IPEndPoint)socket.LocalEndPoint!, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http2;
+                listen.UseHttps(new TlsHandshakeCallbackOptions
+                {
+                    OnConnection = _ => ValueTask.FromResult(new SslServerAuthenticationOptions
+                    {
+                        ServerCertificateContext = certificate.Context,
+                        EnabledSslProtocols = SslProtocols.Tls13,
+                        ApplicationProtocols = [SslApplicationProtocol.Http2],
+                        ClientCertificateRequired = true,
+                        CertificateChainPolicy = certificate.ChainPolicy(),
+                        RemoteCertificateValidationCallback = (_, leaf, _, _) => certificate.TryReadPeer(leaf as X509Certificate2, out var peer) && peer.Role == GridRole.Silo,
+                    }),
+                });
+            });
+        });
+        builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = _ => socket);
+        var app = builder.Build();
+        app.UseRouting();
+        routes.Map(app);
+        await app.StartAsync();
+        return app;
+    }
+}
