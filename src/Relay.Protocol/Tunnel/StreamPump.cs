@@ -76,32 +76,48 @@ public static class StreamPump
             (first, second));
 
         // A stream that is neither read nor written just now still says when it is reset.
-        using var firstGone = first.Aborted.UnsafeRegister(static s => ((DuplexStream)s!).Abort("the other side was reset"), second);
-        using var secondGone = second.Aborted.UnsafeRegister(static s => ((DuplexStream)s!).Abort("the other side was reset"), first);
+        var blame = new Blame();
+        using var firstGone = first.Aborted.UnsafeRegister(
+            static s =>
+            {
+                var (blame, other) = ((Blame, DuplexStream))s!;
+                blame.Put(StreamPumpEnding.FirstAborted);
+                other.Abort("the other side was reset");
+            },
+            (blame, second));
+        using var secondGone = second.Aborted.UnsafeRegister(
+            static s =>
+            {
+                var (blame, other) = ((Blame, DuplexStream))s!;
+                blame.Put(StreamPumpEnding.SecondAborted);
+                other.Abort("the other side was reset");
+            },
+            (blame, first));
 
         var forth = CopyAsync(first, second, counters, fromFirst: true);
         var back = CopyAsync(second, first, counters, fromFirst: false);
         var leader = await Task.WhenAny(forth, back).ConfigureAwait(false);
         var follower = leader == forth ? back : forth;
-        var ending = EndingOf(await leader.ConfigureAwait(false), leader == forth);
-        if (ending == StreamPumpEnding.Completed)
+        var end = await leader.ConfigureAwait(false);
+        Judge(blame, end, leader == forth);
+        if (end == CopyEnd.Done)
         {
-            ending = EndingOf(await follower.ConfigureAwait(false), follower == forth);
+            Judge(blame, await follower.ConfigureAwait(false), follower == forth);
         }
-        else if ((await leader.ConfigureAwait(false)) == CopyEnd.WriteFailed)
+        else if (end == CopyEnd.WriteFailed)
         {
             // The reader of that stream learns its end by itself; what it sent before must not be cut off.
             await WaitWhileMovingAsync(follower, counters).ConfigureAwait(false);
         }
 
-        if (ending != StreamPumpEnding.Completed)
+        if (blame.Ending != StreamPumpEnding.Completed)
         {
             first.Abort("the other side was reset");
             second.Abort("the other side was reset");
             await follower.ConfigureAwait(false);
         }
 
-        return cancellationToken.IsCancellationRequested && ending != StreamPumpEnding.Completed ? StreamPumpEnding.Cancelled : ending;
+        return cancellationToken.IsCancellationRequested && blame.Ending != StreamPumpEnding.Completed ? StreamPumpEnding.Cancelled : blame.Ending;
     }
 
     private static async Task WaitWhileMovingAsync(Task direction, StreamPumpCounters counters)
@@ -115,12 +131,13 @@ public static class StreamPump
         while (!direction.IsCompleted && moved != counters.FirstToSecond + counters.SecondToFirst);
     }
 
-    private static StreamPumpEnding EndingOf(CopyEnd end, bool fromFirst) => end switch
+    private static void Judge(Blame blame, CopyEnd end, bool fromFirst)
     {
-        CopyEnd.Done => StreamPumpEnding.Completed,
-        CopyEnd.ReadFailed => fromFirst ? StreamPumpEnding.FirstAborted : StreamPumpEnding.SecondAborted,
-        _ => fromFirst ? StreamPumpEnding.SecondAborted : StreamPumpEnding.FirstAborted,
-    };
+        if (end != CopyEnd.Done)
+        {
+            blame.Put((end == CopyEnd.ReadFailed) == fromFirst ? StreamPumpEnding.FirstAborted : StreamPumpEnding.SecondAborted);
+        }
+    }
 
     private static async Task<CopyEnd> CopyAsync(DuplexStream from, DuplexStream to, StreamPumpCounters counters, bool fromFirst)
     {
@@ -190,5 +207,15 @@ public static class StreamPump
         Done,
         ReadFailed,
         WriteFailed,
+    }
+
+    /// <summary>Who ended it: the first one named. The others only followed.</summary>
+    private sealed class Blame
+    {
+        private int _ending;
+
+        public StreamPumpEnding Ending => (StreamPumpEnding)Volatile.Read(ref _ending);
+
+        public void Put(StreamPumpEnding ending) => Interlocked.CompareExchange(ref _ending, (int)ending, (int)StreamPumpEnding.Completed);
     }
 }
