@@ -39,7 +39,7 @@ internal sealed record GatewayOptions
     /// <summary>Channels open at once in one connection. Default: 64.</summary>
     public int MaxChannels { get; init; } = 64;
 
-    /// <summary>How often a silent user is asked whether it is still there; three misses end the session. Zero: never. Default: 30 s.</summary>
+    /// <summary>How often a silent user or target is asked whether it is still there; three misses end the session. Zero: never. Default: 30 s.</summary>
     public TimeSpan KeepAliveInterval { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Time to reach the target and log in there. Default: 20 s.</summary>

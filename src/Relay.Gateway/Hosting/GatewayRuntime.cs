@@ -48,7 +48,7 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
 
         // Bound before the silos are met: what is advertised must be known.
         _ = GatewayOptionsReader.TryParseEndPoint(options.SshListen, out var endPoint);
-        var upstreams = new UpstreamConnector(options.UpstreamTimeout, time);
+        var upstreams = new UpstreamConnector(options.UpstreamTimeout, options.KeepAliveInterval, time);
         _silos = new SiloPool(Introduce, () => _credential, _live, time, loggers.CreateLogger<SiloPool>());
         var users = new UserConnection(options, _silos, _live, upstreams, Metrics, time, loggers.CreateLogger<UserConnection>());
         var hostKeys = new List<SshPrivateKey>(1);

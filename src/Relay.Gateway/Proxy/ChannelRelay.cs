@@ -9,7 +9,7 @@ namespace Relay.Gateway.Proxy;
 /// A running session channel: one task per direction, each passing events on in the order they came, so that data, stderr,
 /// exit status, EOF and close keep the sequence the target gave them. What must be recorded is recorded before it passes.
 /// </summary>
-internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshChannel target, ChannelDemand demand, ChannelRecorder? recorder, bool terminal)
+internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshChannel target, ChannelPermit permit, ChannelRecorder? recorder, bool terminal)
 {
     private readonly List<SftpOperation> _operations = [];
     private SftpWatcher? _sftp;
@@ -21,7 +21,7 @@ internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshCha
     /// <summary>Runs until both sides are closed and everything is recorded. Never throws.</summary>
     public async Task RunAsync()
     {
-        if (demand is ChannelDemand.Sftp)
+        if (permit.Demand is ChannelDemand.Sftp)
         {
             _sftp = new SftpWatcher(_operations.Add);
         }
@@ -35,10 +35,10 @@ internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshCha
             await recorder.DisposeAsync();
         }
 
-        await context.Session.Events.ReportAsync(
-            demand.Name,
+        await context.ReleaseAsync(
+            permit,
             _problem is null ? "done" : "failed",
-            ("command", (demand as ChannelDemand.Exec)?.Command is { } command ? UserText.Clean(command) : null),
+            ("command", (permit.Demand as ChannelDemand.Exec)?.Command is { } command ? UserText.Clean(command) : null),
             ("exit", _exit),
             ("terminal", terminal ? "true" : null),
             ("bytes_up", _up.ToString(CultureInfo.InvariantCulture)),

@@ -15,6 +15,7 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
     private const int MaxCommandBytes = 256 * 1024;
     private const uint SshStderr = 1; // SSH_EXTENDED_DATA_STDERR, RFC 4254 §5.2
     private readonly ChannelSetup _setup = new();
+    private ChannelPermit? _agent;
 
     /// <summary>Runs until the channel is closed. Never throws.</summary>
     public async Task RunAsync()
@@ -32,6 +33,10 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
         }
 
         await Quietly.CloseAsync(user);
+        if (_agent is not null)
+        {
+            await context.RemoveAgentAsync(_agent);
+        }
     }
 
     private async Task<ChannelRelay?> SetUpAsync()
@@ -82,6 +87,11 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
 
     private async ValueTask<bool> AllowAgentAsync()
     {
+        if (_agent is not null)
+        {
+            return true;
+        }
+
         var decision = await context.Authority.AuthorizeAsync(new ChannelDemand.AgentForwarding(), CancellationToken.None);
         if (decision.Permit is null)
         {
@@ -90,7 +100,8 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
             return false;
         }
 
-        context.Agent = decision.Permit;
+        _agent = decision.Permit;
+        context.AddAgent();
         _setup.Agent = true;
         return true;
     }
@@ -117,6 +128,7 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
         }
         catch (SshChannelOpenException e)
         {
+            await context.ReleaseAsync(decision.Permit, "failed", ("error", UserText.Line(e.Description)));
             return await RefuseAsync($"{context.Session.Upstream.Target} refused a session channel: {e.Description}", wantReply);
         }
         catch (IOException)
@@ -137,6 +149,7 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
         if (!started)
         {
             await Quietly.CloseAsync(target);
+            await context.ReleaseAsync(decision.Permit, "failed", ("error", "the target refused to start it"));
             return await RefuseAsync($"{context.Session.Upstream.Target} refused to start {Describe(demand)}.", wantReply);
         }
 
@@ -145,7 +158,7 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
             await user.ReplyAsync(true, CancellationToken.None);
         }
 
-        return new ChannelRelay(context, user, target, demand, Record(demand), _setup.HasTerminal);
+        return new ChannelRelay(context, user, target, decision.Permit, Record(demand), _setup.HasTerminal);
     }
 
     // All at once: one round trip to the target whatever was asked for.

@@ -179,7 +179,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
         catch (SshChannelOpenException e)
         {
             await open.RejectAsync(e.Reason, $"{session.Upstream.Target}: {UserText.Line(e.Description)}");
-            await session.Events.ReportAsync(demand.Name, "failed", [.. where, ("error", UserText.Line(e.Description))]);
+            await _context.ReleaseAsync(decision.Permit, "failed", [.. where, ("error", UserText.Line(e.Description))]);
             return;
         }
 
@@ -195,8 +195,8 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
         }
 
         var (up, down) = await ForwardChannel.RunAsync(accepted, target, session);
-        await session.Events.ReportAsync(
-            demand.Name, "done", [.. where, ("bytes_up", up.ToString(CultureInfo.InvariantCulture)), ("bytes_down", down.ToString(CultureInfo.InvariantCulture))]);
+        await _context.ReleaseAsync(
+            decision.Permit, "done", [.. where, ("bytes_up", up.ToString(CultureInfo.InvariantCulture)), ("bytes_down", down.ToString(CultureInfo.InvariantCulture))]);
     }
 
     private async Task<UpstreamConnection?> TargetOrRejectAsync(SshChannelOpen open)
@@ -271,7 +271,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
             {
                 switch (incoming)
                 {
-                    case SshChannelOpen { ChannelType: "auth-agent@openssh.com" } open when _context.Agent is not null:
+                    case SshChannelOpen { ChannelType: "auth-agent@openssh.com" } open when _context.IsAgentAllowed:
                         _channels.Run(() => OpenAgentAsync(open));
                         break;
                     case SshChannelOpen open:

@@ -8,7 +8,8 @@ namespace Relay.Gateway.Upstream;
 
 /// <summary>Reaches a session's target through silo and connector, and logs in with what the silo gave for this session.</summary>
 /// <param name="timeout">For all of it: stream, host key, login.</param>
-internal sealed class UpstreamConnector(TimeSpan timeout, TimeProvider time)
+/// <param name="keepAlive">How often a silent target is asked for a sign of life; zero: never.</param>
+internal sealed class UpstreamConnector(TimeSpan timeout, TimeSpan keepAlive, TimeProvider time)
 {
     /// <exception cref="UpstreamFailedException">Names the hop and the cause.</exception>
     public async Task<UpstreamConnection> ConnectAsync(GatewaySession session, CancellationToken cancellationToken)
@@ -73,6 +74,7 @@ internal sealed class UpstreamConnector(TimeSpan timeout, TimeProvider time)
                     VerifyHostKey = hostKeys.VerifyAsync,
                     HostKeyAlgorithms = hostKeys.Algorithms,
                     HandshakeTimeout = timeout,
+                    KeepAliveInterval = keepAlive,
                     TimeProvider = time,
                 },
                 cancellationToken);

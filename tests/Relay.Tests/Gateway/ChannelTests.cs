@@ -287,6 +287,34 @@ public sealed class ChannelTests
     }
 
     [Fact]
+    public async Task What_was_allowed_is_given_back_when_it_is_over()
+    {
+        await using var host = await GatewayHost.StartAsync();
+        var allowed = new System.Collections.Concurrent.ConcurrentQueue<AuthorizeResponse>();
+        host.Silo.Authorize = _ =>
+        {
+            var answer = new AuthorizeResponse(true, Guid.NewGuid(), null);
+            allowed.Enqueue(answer);
+            return answer;
+        };
+        await using var user = await host.ConnectAsync();
+        var channel = await user.OpenChannelAsync("session", default, GatewayHost.Deadline);
+        Assert.True(await channel.SendRequestAsync("auth-agent-req@openssh.com", true, default, GatewayHost.Deadline));
+        Assert.True(await channel.SendRequestAsync("exec", true, Payload("true"), GatewayHost.Deadline));
+        var subsystem = await user.OpenChannelAsync("session", default, GatewayHost.Deadline);
+        Assert.False(await subsystem.SendRequestAsync("subsystem", true, Payload("unknown-to-sshd"), GatewayHost.Deadline));
+        await Assert.ThrowsAsync<SshChannelOpenException>(async () => await user.OpenChannelAsync("direct-tcpip", Payload("127.0.0.1", 1u, "127.0.0.1", 1u), GatewayHost.Deadline));
+        while ((await channel.ReadAsync(GatewayHost.Deadline)).Kind != SshChannelEventKind.Closed)
+        {
+        }
+
+        await GatewayHost.UntilAsync(() => host.Silo.Events.Count(e => e.Metadata.ContainsKey("decision_id")) == 4);
+        Assert.Equal(
+            allowed.Select(a => a.DecisionId.ToString()).Order(StringComparer.Ordinal),
+            host.Silo.Events.Where(e => e.Status is "done" or "failed").Select(e => e.Metadata["decision_id"]).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
     public async Task After_no_more_sessions_none_is_opened()
     {
         await using var host = await GatewayHost.StartAsync();
