@@ -21,6 +21,7 @@ internal sealed class LoginSessions(NpgsqlDataSource database, IAuthorities auth
     public async Task<LoginResponse> LoginAsync(string organization, string email, string password, string address, string requestId, CancellationToken cancellationToken)
     {
         var account = LoginThrottle.Account(organization, email);
+        using var turn = await throttle.TakeTurnAsync(account, cancellationToken);
         if (await throttle.EnterAsync(account, address, cancellationToken) is { } seconds)
             throw new ApiException(429, ErrorCodes.TooManyRequests, $"too many failed logins: try again in {seconds} s") { RetryAfterSeconds = seconds };
 

@@ -11,13 +11,15 @@ namespace Relay.Silo.Identity;
 /// Slows down guessing, per account and per client address, across all silos. Safe for concurrent use.
 /// An attempt is counted before it is tried, so that parallel ones cannot slip past; a success takes it back.
 /// </summary>
-internal sealed class LoginThrottle(NpgsqlDataSource database)
+internal sealed class LoginThrottle(NpgsqlDataSource database) : IDisposable
 {
+    private readonly SemaphoreSlim[] _turns = [.. Enumerable.Range(0, 64).Select(_ => new SemaphoreSlim(1))];
+
     /// <summary>Failures of one account before it must wait.</summary>
     public const int AccountAttempts = 5;
 
     /// <summary>Failures from one address, whatever the accounts: an office behind one address has many people.</summary>
-    public const int AddressAttempts = 30;
+    public const int AddressAttempts = 100;
 
     // The wait doubles from 30 s up to a quarter of an hour; a quiet quarter of an hour forgives everything.
     private const string Attempt = """
@@ -35,6 +37,18 @@ internal sealed class LoginThrottle(NpgsqlDataSource database)
         RETURNING CASE WHEN refused THEN ceil(extract(epoch FROM blocked_until - now()))::int END
         """;
 
+    /// <summary>
+    /// Waits until no other attempt on the account is under way in this silo: what is under way counts as a failure until it
+    /// has succeeded, and a handful of right logins at once must not look like guessing. Dispose the result afterwards.
+    /// </summary>
+    public async Task<IDisposable> TakeTurnAsync(string account, CancellationToken cancellationToken)
+    {
+        // Some accounts share a turn; that costs them a little waiting, and no memory can be filled with made-up names.
+        var turn = _turns[AccountKey(account)[0] % _turns.Length];
+        await turn.WaitAsync(cancellationToken);
+        return new Turn(turn);
+    }
+
     /// <summary>Counts an attempt. Null: try it; otherwise the seconds to wait.</summary>
     public async Task<int?> EnterAsync(string account, string address, CancellationToken cancellationToken)
     {
@@ -51,8 +65,9 @@ internal sealed class LoginThrottle(NpgsqlDataSource database)
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         await connection.ExecuteAsync(new CommandDefinition("""
             DELETE FROM login_throttle WHERE key = @account OR last_at < now() - interval '1 day';
-            UPDATE login_throttle SET attempts = greatest(attempts - 1, 0) WHERE key = @address;
-            """, new { account = AccountKey(account), address = AddressKey(address) }, cancellationToken: cancellationToken));
+            UPDATE login_throttle SET attempts = greatest(attempts - 1, 0), blocked_until = CASE WHEN attempts - 1 < @AddressAttempts THEN NULL ELSE blocked_until END
+            WHERE key = @address;
+            """, new { account = AccountKey(account), address = AddressKey(address), AddressAttempts }, cancellationToken: cancellationToken));
     }
 
     /// <summary>Until when each account waits; accounts that may try are not in it.</summary>
@@ -67,6 +82,17 @@ internal sealed class LoginThrottle(NpgsqlDataSource database)
 
     /// <summary>The account's name in the throttle: organization and address, whatever the case.</summary>
     public static string Account(string organization, string email) => $"{organization.ToLowerInvariant()}/{email.ToLowerInvariant()}";
+
+    public void Dispose()
+    {
+        foreach (var turn in _turns)
+            turn.Dispose();
+    }
+
+    private sealed class Turn(SemaphoreSlim semaphore) : IDisposable
+    {
+        public void Dispose() => semaphore.Release();
+    }
 
     private static Task<int?> AttemptAsync(NpgsqlConnection connection, byte[] key, int limit, CancellationToken cancellationToken) =>
         connection.ExecuteScalarAsync<int?>(new CommandDefinition(Attempt, new { key, limit }, cancellationToken: cancellationToken));

@@ -60,7 +60,11 @@ internal sealed class RelayDatabase : IAsyncDisposable
     public static NpgsqlDataSource CreateDataSource(string connectionString)
     {
         DapperSetup.Apply();
-        return new NpgsqlDataSourceBuilder(connectionString).Build();
+        var builder = new NpgsqlDataSourceBuilder(connectionString);
+        // A database that is gone must be noticed at once (the driver's own default is 15 s); whoever needs longer says so.
+        if (!connectionString.Contains("Timeout", StringComparison.OrdinalIgnoreCase))
+            builder.ConnectionStringBuilder.Timeout = 10;
+        return builder.Build();
     }
 
     public async ValueTask DisposeAsync()

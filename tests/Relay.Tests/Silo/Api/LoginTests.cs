@@ -105,6 +105,31 @@ public sealed class LoginTests(ApiHost host) : IClassFixture<ApiHost>
     }
 
     [Fact]
+    public async Task Many_right_logins_at_once_are_no_guessing()
+    {
+        var user = await host.UserAsync("client");
+        await ForgiveAsync();
+        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => TryAsync(user.Email, "correct horse battery")));
+        Assert.All(answers, a => Assert.Equal(HttpStatusCode.OK, a.Status));
+    }
+
+    [Fact]
+    public async Task One_address_that_guesses_at_many_accounts_has_to_wait()
+    {
+        await ForgiveAsync();
+        await using (var connection = await host.Database.DataSource.OpenConnectionAsync(TestContext.Current.CancellationToken))
+        {
+            // As after 99 failures; making them costs a password hash each.
+            await TryAsync("spray-0@example.test", "Summer2026 Summer2026");
+            await connection.ExecuteAsync("UPDATE login_throttle SET attempts = 99 WHERE attempts = 1 AND key <> @account",
+                new { account = System.Security.Cryptography.SHA256.HashData("account:default/spray-0@example.test"u8) });
+        }
+        Assert.Equal(HttpStatusCode.Unauthorized, (await TryAsync("spray-1@example.test", "Summer2026 Summer2026")).Status);
+        Assert.Equal(HttpStatusCode.TooManyRequests, (await TryAsync("spray-2@example.test", "Summer2026 Summer2026")).Status);
+        await ForgiveAsync();
+    }
+
+    [Fact]
     public async Task Sign_ins_are_in_the_audit_trail()
     {
         var user = await host.UserAsync("client");
