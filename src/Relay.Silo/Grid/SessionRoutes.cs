@@ -112,6 +112,8 @@ internal sealed class SessionRoutes(
             verdict = SessionVerdict.Refused(verdict.DecisionId, verdict.PolicyVersion, session.Outcome ?? "access was revoked");
         }
 
+        // A channel may be allowed for a shorter time than the session: by another policy, until another hour.
+        registry.Bound(session, verdict.Grant?.EndsAt);
         await GridReply.WriteAsync(context, new AuthorizeResponse(verdict.Allowed, verdict.DecisionId, verdict.Allowed ? null : verdict.Explain()), GridJson.Default.AuthorizeResponse);
     }
 

@@ -179,6 +179,13 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         }
     }
 
+    /// <summary>A channel was allowed until then: the session is looked at again at the latest when that is over. Null: no limit.</summary>
+    public void Bound(LiveSession session, DateTimeOffset? endsAt)
+    {
+        if (endsAt is not null && Earlier(session.EndsAt, endsAt) != session.EndsAt)
+            session.SetDeadline(endsAt, _time, OnDeadline);
+    }
+
     /// <summary>Ends every session here.</summary>
     public void EndAll(string outcome, string reason)
     {
@@ -227,6 +234,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
             return;
         }
 
+        var endsAt = connect.Grant!.EndsAt;
         foreach (var action in session.TrackedActions())
         {
             var verdict = _authorizer.Evaluate(session.Facts, action);
@@ -235,10 +243,14 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
                 Revoke(session, verdict);
                 return;
             }
+
+            endsAt = Earlier(endsAt, verdict.Grant!.EndsAt);
         }
 
-        session.SetDeadline(connect.Grant!.EndsAt, _time, OnDeadline);
+        session.SetDeadline(endsAt, _time, OnDeadline);
     }
+
+    private static DateTimeOffset? Earlier(DateTimeOffset? one, DateTimeOffset? other) => one is null || other < one ? other ?? one : one;
 
     private void Revoke(LiveSession session, SessionVerdict verdict)
     {

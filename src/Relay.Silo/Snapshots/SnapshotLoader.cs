@@ -78,7 +78,9 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
     {
         var target = row.SocketType == "ssh" ? SshTarget.TryRead(row.Upstream) : null;
         var tags = JsonSerializer.Deserialize<Dictionary<string, string>>(row.Tags) ?? [];
-        var facts = new SocketFacts(row.SocketId, row.Name, row.SocketType, tags.ToFrozenDictionary(StringComparer.Ordinal), target?.DefinedUsername);
+        // Where the connector's own user is used, the socket decides who: empty, so that allowed_usernames does not count.
+        var username = target is { UsesConnectorUser: true } ? "" : target?.DefinedUsername;
+        var facts = new SocketFacts(row.SocketId, row.Name, row.SocketType, tags.ToFrozenDictionary(StringComparer.Ordinal), username);
         return new OrgSocket(facts, target, row.UpstreamSecrets, row.HostKeys, row.RecordingEnabled, connectors);
     }
 

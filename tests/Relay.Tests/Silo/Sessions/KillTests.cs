@@ -30,7 +30,7 @@ public sealed class KillTests
             await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
         Assert.Contains("boss@example.com", await ordered, StringComparison.Ordinal);
         await Assert.ThrowsAnyAsync<IOException>(async () => await stream.ReadExactlyAsync(new byte[1], TestContext.Current.CancellationToken));
-        Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.Zero, TimeSpan.FromSeconds(1));
+        Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.Zero, TimeSpan.FromSeconds(10));
         await scene.EndedAsync();
         Assert.Equal("killed by boss@example.com", await scene.OutcomeAsync());
     }
