@@ -33,8 +33,10 @@ internal sealed class LoginSessions(NpgsqlDataSource database, IAuthorities auth
         {
             if (found is not null)
             {
-                var nobody = new Actor(found.OrganizationId, found.UserId == Guid.Empty ? null : found.UserId, email, address, requestId);
-                await AuditTrail.AppendAsync(connection, null, nobody, "login.failure", "user", email, "failure", null, cancellationToken);
+                // What was typed is anybody's text, and may be a password in the wrong field: only a known address is kept whole.
+                var known = found.UserId != Guid.Empty;
+                var actor = new Actor(found.OrganizationId, known ? found.UserId : null, known ? found.Email : ApiException.Printable(email), address, requestId);
+                await AuditTrail.AppendAsync(connection, null, actor, "login.failure", "user", actor.Email, "failure", null, cancellationToken);
             }
             throw ApiException.BadToken(WrongLogin);
         }

@@ -57,7 +57,7 @@ internal sealed partial class RequestGate(RequestDelegate next, LoginSessions lo
             return;
         }
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
-        await AuditTrail.AppendAsync(connection, null, http.Actor(), "api.denied", "endpoint", $"{http.Request.Method} {http.Request.Path}", "denied", new() { ["role"] = caller.Role }, http.RequestAborted);
+        await AuditTrail.AppendAsync(connection, null, http.Actor(), "api.denied", "endpoint", ApiException.Printable($"{http.Request.Method} {http.Request.Path}"), "denied", new() { ["role"] = caller.Role }, http.RequestAborted);
         throw ApiException.Forbidden($"the role {caller.Role} may not do this; it takes {Names(rule.Roles)} (decision {http.RequestId()})");
     }
 
