@@ -13,7 +13,7 @@ internal sealed class BuiltInSession(SshChannel channel, LocalUser user, Guid se
     private PseudoTerminal? _terminal;
     private AgentForwarding? _agent;
     private SpawnedProgram? _program;
-    private Task _outputs = Task.CompletedTask;
+    private Task? _outputs;
 
     /// <summary>Never throws: what goes wrong ends this channel only.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -32,7 +32,7 @@ internal sealed class BuiltInSession(SshChannel channel, LocalUser user, Guid se
             _program?.Signal(1);
             _program?.Dispose();
             _terminal?.Dispose();
-            await _outputs;
+            await (_outputs ?? Task.CompletedTask);
             if (_agent is not null)
                 await _agent.DisposeAsync();
             await channel.DisposeAsync();
@@ -57,6 +57,10 @@ internal sealed class BuiltInSession(SshChannel channel, LocalUser user, Guid se
                     var done = Handle(@event, cancellationToken);
                     if (@event.WantReply)
                         await channel.ReplyAsync(done, cancellationToken);
+
+                    // After the answer: a program that ends at once would otherwise close the channel before it.
+                    if (_program is not null && _outputs is null)
+                        _outputs = ProgramOutput.ForwardAsync(_program, channel, cancellationToken);
                     break;
                 case SshChannelEventKind.Closed:
                     return;
@@ -119,7 +123,7 @@ internal sealed class BuiltInSession(SshChannel channel, LocalUser user, Guid se
             BuiltInSshLog.StartFailed(logger, sessionId, e.Message);
             return false;
         }
-        _outputs = ProgramOutput.ForwardAsync(_program, channel, cancellationToken);
+
         return true;
     }
 }

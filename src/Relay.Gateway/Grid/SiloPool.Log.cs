@@ -18,4 +18,7 @@ internal sealed partial class SiloPool
 
     [LoggerMessage(EventId = 3105, Level = LogLevel.Error, Message = "watching silo {Silo} failed")]
     private static partial void LogWatchFailed(ILogger logger, string silo, Exception exception);
+
+    [LoggerMessage(EventId = 3106, Level = LogLevel.Information, Message = "silo {Silo} is gone for good, not asked any more")]
+    private static partial void LogForgotten(ILogger logger, string silo);
 }

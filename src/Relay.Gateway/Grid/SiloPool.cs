@@ -15,11 +15,16 @@ internal sealed partial class SiloPool(
     private static readonly TimeSpan s_measureInterval = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan s_avoidFailed = TimeSpan.FromSeconds(10);
 
+    // About a minute and a half of trying.
+    private const int ForgetAfterFailures = 20;
+
     // Another silo must be this much nearer before new sessions move: measurements jitter.
     private const double Hysteresis = 0.7;
 
     private readonly ConcurrentDictionary<string, SiloState> _silos = new(StringComparer.OrdinalIgnoreCase);
     private readonly TaskCompletionSource<GatewayWelcome> _firstWelcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly HashSet<string> _seeds = new(StringComparer.OrdinalIgnoreCase);
+    private volatile IReadOnlyList<string> _named = [];
     private volatile SiloState? _home;
     private volatile bool _disposed;
 
@@ -29,22 +34,11 @@ internal sealed partial class SiloPool(
     /// <summary>At least one silo can be asked.</summary>
     public bool IsConnected => _silos.Values.Any(s => s.Subscribed);
 
-    /// <summary>Starts watching these silos, and leaves those known before.</summary>
-    public void Add(IEnumerable<string> addresses)
+    /// <summary>Starts watching the silos that were configured; these are never forgotten.</summary>
+    public void Start(IReadOnlyList<string> seeds)
     {
-        foreach (var address in addresses)
-        {
-            if (_disposed || _silos.ContainsKey(address) || !Hosting.GatewayOptionsReader.TryParseHostPort(address, out _, out _))
-            {
-                continue;
-            }
-
-            var state = new SiloState(new SiloLink(address, credential, time), new CancellationTokenSource());
-            if (_silos.TryAdd(address, state))
-            {
-                state.Running = WatchAsync(state, state.Stop.Token);
-            }
-        }
+        _seeds.UnionWith(seeds);
+        Watch(seeds);
     }
 
     /// <summary>Asks the nearest silo; when it does not answer, each other one once.</summary>
@@ -87,6 +81,23 @@ internal sealed partial class SiloPool(
         }
     }
 
+    private void Watch(IReadOnlyList<string> addresses)
+    {
+        foreach (var address in addresses)
+        {
+            if (_disposed || _silos.ContainsKey(address) || !Hosting.GatewayOptionsReader.TryParseHostPort(address, out _, out _))
+            {
+                continue;
+            }
+
+            var state = new SiloState(new SiloLink(address, credential, time), new CancellationTokenSource());
+            if (_silos.TryAdd(address, state))
+            {
+                state.Running = WatchAsync(state, state.Stop.Token);
+            }
+        }
+    }
+
     private SiloState? Choose(HashSet<SiloState> except)
     {
         var now = time.GetTimestamp();
@@ -126,7 +137,6 @@ internal sealed partial class SiloPool(
     private async Task WatchAsync(SiloState silo, CancellationToken cancellationToken)
     {
         await Task.Yield();
-        var failures = 0;
         try
         {
             while (true)
@@ -142,7 +152,7 @@ internal sealed partial class SiloPool(
                         await new ControlStream(silo.Link, sessions, time).RunAsync(
                             () =>
                             {
-                                failures = 0;
+                                silo.Failures = 0;
                                 silo.Subscribed = true;
                                 LogSubscribed(logger, silo.Link.Address);
                             },
@@ -160,8 +170,14 @@ internal sealed partial class SiloPool(
                     reason = e.Message;
                 }
 
+                if (silo.Failures >= ForgetAfterFailures && IsForgotten(silo))
+                {
+                    LogForgotten(logger, silo.Link.Address);
+                    return;
+                }
+
                 // Full jitter: after a silo's restart not all gateways come back at once.
-                var ceiling = Math.Min(10_000, 250 << Math.Min(failures++, 6));
+                var ceiling = Math.Min(10_000, 250 << Math.Min(silo.Failures++, 6));
                 var delay = TimeSpan.FromMilliseconds(Random.Shared.Next(20, ceiling));
                 LogControlClosed(logger, silo.Link.Address, reason, (long)delay.TotalMilliseconds);
                 await Task.Delay(delay, time, cancellationToken);
@@ -175,6 +191,19 @@ internal sealed partial class SiloPool(
         {
             LogWatchFailed(logger, silo.Link.Address, e);
         }
+    }
+
+    // Not a seed, not named by the silos that answer, and nothing of ours lives there.
+    private bool IsForgotten(SiloState silo)
+    {
+        if (_seeds.Contains(silo.Link.Address) || !IsConnected || _named.Contains(silo.Link.Address, StringComparer.OrdinalIgnoreCase)
+            || sessions.SessionsAt(silo.Link.Address).Count > 0 || !_silos.TryRemove(silo.Link.Address, out _))
+        {
+            return false;
+        }
+
+        silo.Link.Dispose();
+        return true;
     }
 
     private async Task MeasureAsync(SiloState silo, CancellationToken cancellationToken)
@@ -198,6 +227,7 @@ internal sealed partial class SiloPool(
     private void Learn(GatewayWelcome welcome)
     {
         _firstWelcome.TrySetResult(welcome);
-        Add(welcome.Silos);
+        _named = welcome.Silos;
+        Watch(welcome.Silos);
     }
 }

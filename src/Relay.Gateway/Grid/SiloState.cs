@@ -12,6 +12,9 @@ internal sealed class SiloState(SiloLink link, CancellationTokenSource stop)
 
     public Task Running { get; set; } = Task.CompletedTask;
 
+    /// <summary>Control streams that failed in a row.</summary>
+    public int Failures { get; set; }
+
     /// <summary>The control stream is open: the silo can be asked, and can end sessions.</summary>
     public bool Subscribed
     {

@@ -54,7 +54,7 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
         var hostKeys = new List<SshPrivateKey>(1);
         _listener = new SshListener(options, users, hostKeys, Metrics, time, loggers.CreateLogger<SshListener>());
         _listener.Bind(endPoint!);
-        _silos.Add(seeds);
+        _silos.Start(seeds);
 
         var welcome = await _silos.FirstWelcome.WaitAsync(cancellationToken);
         if (!SshPrivateKey.TryImport(welcome.SshHostKey, out _hostKey, out var error))

@@ -141,9 +141,14 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
         {
             started = await ReplayAsync(target, request, payloadCopy);
         }
+        catch (SshChannelClosedException) when (!upstream.Completion.IsCompleted)
+        {
+            // Closed before it answered: what it sent before that, if anything, is passed on as it is.
+            started = true;
+        }
         catch (IOException)
         {
-            // The target left in the middle; said below.
+            // The connection to the target is lost; said below.
         }
 
         if (!started)

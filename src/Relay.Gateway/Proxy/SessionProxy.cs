@@ -50,6 +50,17 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
 
     private static SessionEnd FailedEnd(UpstreamFailedException failure) => new($"target not reached: {UserText.Line(failure.Message)}", failure.Message);
 
+    private SessionEnd GoneEnd(SshException? error)
+    {
+        var target = session.Upstream.Target;
+        return error switch
+        {
+            null => new SessionEnd("target closed the connection", $"{target} closed the connection."),
+            { ByPeer: true } => new SessionEnd($"target closed the connection: {UserText.Line(error.Message)}", $"{target} closed the connection: {error.Message}"),
+            _ => new SessionEnd($"the way to the target was lost: {UserText.Line(error.Message)}", $"The way to {target} was lost: {error.Message}"),
+        };
+    }
+
     private async Task FarewellAsync(string message)
     {
         try
@@ -230,8 +241,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
                 {
                     // What the target still said is on its way to the user.
                     await _channels.WaitAsync(s_lastData, time);
-                    var why = connection.Error?.Message is { Length: > 0 } text ? $": {UserText.Line(text)}" : "";
-                    session.End(new SessionEnd($"target closed the connection{why}", $"{session.Upstream.Target} closed the connection{why}"));
+                    session.End(GoneEnd(connection.Error));
                 }
 
                 await incoming;

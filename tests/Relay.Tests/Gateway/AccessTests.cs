@@ -60,6 +60,23 @@ public sealed class AccessTests
         Assert.All(host.Silo.Identified, i => Assert.False(i.Proven));
     }
 
+    // An offered certificate can not be answered with text; once proven, it is.
+    [Fact]
+    public async Task A_certificate_that_does_not_hold_is_explained_once_it_is_proven()
+    {
+        await using var host = await GatewayHost.StartAsync();
+        var certificate = host.WriteUserCertificate();
+        host.Silo.Identify = _ => new IdentifyResponse(false, "your certificate ended at 09:00; run relay login", null);
+        var result = await host.SshAsync(["-o", $"CertificateFile={certificate}"], ["true"]);
+        Assert.Equal(255, result.ExitCode);
+        Assert.Contains("run relay login", result.Error, StringComparison.Ordinal);
+        Assert.Empty(host.Silo.Opened);
+
+        host.Silo.Identify = _ => new IdentifyResponse(true, null, null);
+        Assert.Equal(0, (await host.SshAsync(["-o", $"CertificateFile={certificate}"], ["true"])).ExitCode);
+        Assert.True(SshCertificate.TryParse(Convert.FromBase64String(Assert.Single(host.Silo.Opened).PublicKey), out _, out _));
+    }
+
     // L28: a preface names a route and nothing else.
     [Fact]
     public async Task A_preface_names_the_socket_and_the_key_still_decides()

@@ -340,6 +340,96 @@ public sealed class ChannelTests
         Assert.Single(host.Sessions);
     }
 
+    // Warpgate #1459: agent channels that wait for each other.
+    [Fact]
+    public async Task Fifty_agent_channels_at_once_all_get_their_answers()
+    {
+        var answered = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var target = new ScriptedTarget(async channel =>
+        {
+            SshChannelEvent read;
+            while ((read = await channel.ReadAsync()).RequestType != "shell")
+            {
+                Assert.NotEqual(SshChannelEventKind.Closed, read.Kind);
+            }
+
+            await channel.ReplyAsync(true);
+            var answers = await Task.WhenAll(Enumerable.Range(0, 50).Select(async i =>
+            {
+                var agent = await channel.Connection.OpenChannelAsync("auth-agent@openssh.com", default, GatewayHost.Deadline);
+                await agent.WriteAsync(Encoding.ASCII.GetBytes($"question {i}\n"));
+                var answer = new StringBuilder();
+                await ReadUntilAsync(agent, answer, "\n");
+                await agent.CloseAsync();
+                return answer.ToString() == $"answer to question {i}\n";
+            }));
+            answered.SetResult(answers.Count(a => a));
+        });
+        await using var host = await GatewayHost.StartAsync(withSshd: false);
+        host.Silo.Target = target.Address;
+        host.Silo.Open = _ => host.Allow() with { Upstream = host.Upstream() with { HostKeys = [target.HostKeyLine] } };
+        await using var user = await host.ConnectAsync();
+        var serving = Task.Run(async () =>
+        {
+            await foreach (var incoming in user.IncomingAsync(GatewayHost.Deadline))
+            {
+                if (incoming is SshChannelOpen { ChannelType: "auth-agent@openssh.com" } open)
+                {
+                    _ = AnswerAsync(await open.AcceptAsync());
+                }
+            }
+        }, GatewayHost.Deadline);
+        var channel = await user.OpenChannelAsync("session", default, GatewayHost.Deadline);
+        Assert.True(await channel.SendRequestAsync("auth-agent-req@openssh.com", true, default, GatewayHost.Deadline));
+        Assert.True(await channel.SendRequestAsync("shell", true, default, GatewayHost.Deadline));
+        Assert.Equal(50, await answered.Task.WaitAsync(GatewayHost.Deadline));
+        await user.DisposeAsync();
+        await serving;
+
+        static async Task AnswerAsync(SshChannel agent)
+        {
+            var question = new StringBuilder();
+            await ReadUntilAsync(agent, question, "\n");
+            await agent.WriteAsync(Encoding.ASCII.GetBytes($"answer to {question}"), GatewayHost.Deadline);
+        }
+    }
+
+    // A target may open an agent channel only while a channel that was allowed to forward the agent is open.
+    [Fact]
+    public async Task A_target_that_asks_for_the_agent_uninvited_is_refused()
+    {
+        var refused = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var target = new ScriptedTarget(async channel =>
+        {
+            while ((await channel.ReadAsync()).RequestType != "shell")
+            {
+            }
+
+            await channel.ReplyAsync(true);
+            foreach (var type in new[] { "auth-agent@openssh.com", "forwarded-tcpip", "x11", "session" })
+            {
+                try
+                {
+                    await channel.Connection.OpenChannelAsync(type, default, GatewayHost.Deadline);
+                    refused.SetResult(false);
+                    return;
+                }
+                catch (SshChannelOpenException)
+                {
+                }
+            }
+
+            refused.SetResult(true);
+        });
+        await using var host = await GatewayHost.StartAsync(withSshd: false);
+        host.Silo.Target = target.Address;
+        host.Silo.Open = _ => host.Allow() with { Upstream = host.Upstream() with { HostKeys = [target.HostKeyLine] } };
+        await using var user = await host.ConnectAsync();
+        var channel = await user.OpenChannelAsync("session", default, GatewayHost.Deadline);
+        Assert.True(await channel.SendRequestAsync("shell", true, default, GatewayHost.Deadline));
+        Assert.True(await refused.Task.WaitAsync(GatewayHost.Deadline));
+    }
+
     // Warpgate #2065: data right behind the request, before its answer, belongs to the command.
     [Fact]
     public async Task Data_sent_together_with_the_command_is_not_lost()

@@ -178,6 +178,23 @@ internal sealed class GatewayHost : IAsyncDisposable
             Sshd is null ? [] : [Sshd.HostKeyLine("ed25519")]);
     }
 
+    /// <summary>Certifies the user's key, as a login does, and returns the file.</summary>
+    public string WriteUserCertificate()
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        var certificate = new SshCertificateBuilder
+        {
+            Key = _userKey.PublicKey,
+            Kind = SshCertificateKind.User,
+            Serial = 7,
+            KeyId = "ann@example.com",
+            ValidAfter = now.AddMinutes(-5),
+            ValidBefore = now.AddHours(1),
+        };
+        certificate.Principals.Add(Guid.NewGuid().ToString());
+        return _directory.Write("id-cert.pub", certificate.Sign(_authority).ToLine("ann"));
+    }
+
     /// <summary>What SIGTERM does.</summary>
     public async Task StopAsync()
     {

@@ -188,6 +188,25 @@ public sealed class SessionEndTests
         Assert.Equal(1, other.Enrolments);
     }
 
+    [Fact]
+    public async Task A_certificate_near_its_end_is_renewed()
+    {
+        using var directory = new TempDir();
+        await using var silo = await ScriptedSilo.StartAsync();
+        foreach (var (hours, enrolments) in new[] { (0, 1), (10, 1), (20, 2) })
+        {
+            await using var gateway = new GatewayRuntime(
+                Options(directory), new GatewayToken("token", silo.AuthorityPin, [silo.Address]), new Later(TimeSpan.FromHours(hours)), Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance);
+            await gateway.StartAsync(GatewayHost.Deadline);
+            Assert.Equal(enrolments, silo.Enrolments);
+        }
+    }
+
+    private sealed class Later(TimeSpan by) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + by;
+    }
+
     // L31: a silo of another grid is not trusted, whatever address it has.
     [Fact]
     public async Task A_silo_that_is_not_of_the_pinned_authority_gets_no_token()
