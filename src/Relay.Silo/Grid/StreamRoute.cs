@@ -51,26 +51,20 @@ internal sealed partial class StreamRoute(
             return;
         }
 
-        session.CountStream(1);
+        var counters = new StreamPumpCounters();
+        session.StreamOpened(routed.ConnectorId, counters);
         try
         {
             await using var upstream = routed.Stream;
-            await RunAsync(context, session, routed);
+            await store.SetConnectorAsync(session.Id, routed.ConnectorId, routed.ConnectorName, routed.Silo, context.RequestAborted);
+            await using var user = await DuplexExchange.AcceptAsync(context);
+            var ending = await StreamPump.RunAsync(user, routed.Stream, counters, session.Ended);
+            LogStreamEnded(logger, session.Id, ending, counters.FirstToSecond, counters.SecondToFirst);
         }
         finally
         {
-            session.CountStream(-1);
+            session.StreamClosed();
         }
-    }
-
-    private async Task RunAsync(HttpContext context, LiveSession session, RoutedStream routed)
-    {
-        session.ConnectorId = routed.ConnectorId;
-        await store.SetConnectorAsync(session.Id, routed.ConnectorId, routed.ConnectorName, routed.Silo, context.RequestAborted);
-        await using var user = await DuplexExchange.AcceptAsync(context);
-        var counters = new StreamPumpCounters();
-        var ending = await StreamPump.RunAsync(user, routed.Stream, counters, session.Ended);
-        LogStreamEnded(logger, session.Id, ending, counters.FirstToSecond, counters.SecondToFirst);
     }
 
     private async Task RefuseAsync(HttpContext context, LiveSession session, StreamOpenError error, string message)

@@ -1,4 +1,5 @@
 using Relay.Policy;
+using Relay.Protocol.Tunnel;
 
 namespace Relay.Silo.Sessions;
 
@@ -22,6 +23,8 @@ internal sealed class LiveSession
     private ITimer? _deadline;
     private Guid? _connectorId;
     private DateTimeOffset? _endsAt;
+    private readonly List<StreamPumpCounters> _streams = [];
+    private bool _reported;
     private long _bytesUp;
     private long _bytesDown;
     private int _openStreams;
@@ -53,11 +56,28 @@ internal sealed class LiveSession
         }
     }
 
-    /// <summary>From the user, as the gateway reports it or as its streams counted, whichever is more.</summary>
-    public long BytesUp => Interlocked.Read(ref _bytesUp);
+    /// <summary>
+    /// From the user: payload of the channels once the gateway has reported it, until then what its streams carried (a gateway that
+    /// vanished never reports).
+    /// </summary>
+    public long BytesUp
+    {
+        get
+        {
+            lock (_lock)
+                return _reported ? _bytesUp : _streams.Sum(s => s.FirstToSecond);
+        }
+    }
 
-    /// <summary>To the user.</summary>
-    public long BytesDown => Interlocked.Read(ref _bytesDown);
+    /// <summary>To the user, as <see cref="BytesUp"/>.</summary>
+    public long BytesDown
+    {
+        get
+        {
+            lock (_lock)
+                return _reported ? _bytesDown : _streams.Sum(s => s.SecondToFirst);
+        }
+    }
 
     /// <summary>Through which connector its latest stream goes; null: none was opened yet.</summary>
     public Guid? ConnectorId
@@ -66,12 +86,6 @@ internal sealed class LiveSession
         {
             lock (_lock)
                 return _connectorId;
-        }
-
-        set
-        {
-            lock (_lock)
-                _connectorId = value;
         }
     }
 
@@ -103,19 +117,28 @@ internal sealed class LiveSession
             return _grants.Values.ToHashSet();
     }
 
-    public void CountStream(int change) => Interlocked.Add(ref _openStreams, change);
-
-    public void CountBytes(long up, long down)
+    /// <summary>A stream to the target is open; <paramref name="counters"/> go on counting after its end.</summary>
+    public void StreamOpened(Guid connectorId, StreamPumpCounters counters)
     {
-        Interlocked.Add(ref _bytesUp, up);
-        Interlocked.Add(ref _bytesDown, down);
+        Interlocked.Increment(ref _openStreams);
+        lock (_lock)
+        {
+            _connectorId = connectorId;
+            _streams.Add(counters);
+        }
     }
 
-    /// <summary>What the gateway counted (payload of channels), when that is more than was seen here.</summary>
+    public void StreamClosed() => Interlocked.Decrement(ref _openStreams);
+
+    /// <summary>What the gateway counted; never goes back.</summary>
     public void ReportBytes(long up, long down)
     {
-        Raise(ref _bytesUp, up);
-        Raise(ref _bytesDown, down);
+        lock (_lock)
+        {
+            _reported = true;
+            _bytesUp = Math.Max(_bytesUp, up);
+            _bytesDown = Math.Max(_bytesDown, down);
+        }
     }
 
     /// <summary>Calls <paramref name="elapsed"/> when <paramref name="endsAt"/> has come; null: never. Replaces the deadline there was.</summary>
@@ -152,16 +175,5 @@ internal sealed class LiveSession
         // Not under the lock, and not on the caller's time: what hangs on the token runs elsewhere.
         _ = _ended.CancelAsync();
         return true;
-    }
-
-    private static void Raise(ref long value, long to)
-    {
-        for (var seen = Interlocked.Read(ref value); to > seen;)
-        {
-            var before = Interlocked.CompareExchange(ref value, to, seen);
-            if (before == seen)
-                return;
-            seen = before;
-        }
     }
 }

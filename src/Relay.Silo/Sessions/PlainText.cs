@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Relay.Silo.Sessions;
 
 /// <summary>Makes text from a peer fit to be stored and shown.</summary>
@@ -10,11 +12,10 @@ internal static class PlainText
             return "";
         var cut = text.Length > maxLength ? text[..maxLength] : text;
         return cut.Any(c => char.IsControl(c) || char.IsSurrogate(c))
-            ? string.Create(cut.Length, cut, static (span, source) =>
-            {
-                for (var i = 0; i < span.Length; i++)
-                    span[i] = char.IsControl(source[i]) || char.IsSurrogate(source[i]) ? '?' : source[i];
-            })
+            ? string.Concat(cut.EnumerateRunes().Select(r => Rune.IsControl(r) || r == Rune.ReplacementChar ? "?" : r.ToString()))
             : cut;
     }
+
+    /// <summary>As sent, but for NUL, which PostgreSQL's text does not hold.</summary>
+    public static string Storable(string text) => text.Replace('\0', '\uFFFD');
 }

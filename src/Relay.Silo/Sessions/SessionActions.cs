@@ -31,9 +31,9 @@ internal static class SessionActions
     {
         var metadata = new Dictionary<string, string>(StringComparer.Ordinal);
         if (request.Command is { } command)
-            metadata["command"] = command;
+            metadata["command"] = PlainText.Storable(command);
         if (request.DestinationAddress is { } address)
-            metadata["destination"] = GridAddress.Format(address, request.DestinationPort ?? 0);
+            metadata["destination"] = GridAddress.Format(PlainText.Storable(address), request.DestinationPort ?? 0);
         return metadata;
     }
 }

@@ -29,6 +29,8 @@ internal sealed class SessionStore(NpgsqlDataSource database, SiloIdentity self)
                 coalesce(@SocketId::text, @SocketName), CASE WHEN @Allowed THEN 'success' ELSE 'denied' END,
                 jsonb_build_object('session_id', @SessionId, 'decision_id', @DecisionId, 'socket', @SocketName, 'ssh_user', @SshUser,
                   'policy', @PolicyName, 'policy_version', @PolicyVersion, 'gateway', @Gateway, 'reasons', @Reasons::jsonb))
+            ), k AS (
+              UPDATE user_ssh_key SET last_used_at = now() WHERE @Allowed AND user_id = @UserId AND fingerprint = @Credential::jsonb->>'fingerprint'
             )
             SELECT start_time FROM s
             """,

@@ -43,6 +43,17 @@ public sealed class AuthorizeTests(SiloFixture fixture) : IClassFixture<SiloFixt
         Assert.Equal(("session." + request.Action, allowed ? "success" : "denied"), await _silo.QueryAsync<(string, string)>("SELECT action_type, outcome FROM audit_event WHERE detail->>'decision_id' = @id AND action_type <> 'session.open'", new { id }));
     }
 
+    [Fact]
+    public async Task A_command_is_kept_as_sent_whatever_is_in_it()
+    {
+        var scene = await LiveSessionScene.OpenAsync(_silo, "gw-1");
+        const string Command = "printf '\u00fc \ud83d\ude00 \u001b[31m \"\\' # ";
+        Assert.True((await scene.Gateway.AuthorizeAsync(scene.Session, new AuthorizeRequest("exec", Command))).Allowed);
+        Assert.False((await scene.Gateway.AuthorizeAsync(scene.Session, new AuthorizeRequest("exec", "id\0; rm"))).Allowed);
+        Assert.Equal(Command, await _silo.QueryAsync<string>("SELECT metadata->>'command' FROM session_event WHERE session_id = @Session AND status = 'allowed'", new { scene.Session }));
+        Assert.Equal("id\uFFFD; rm", await _silo.QueryAsync<string>("SELECT metadata->>'command' FROM session_event WHERE session_id = @Session AND status = 'denied'", new { scene.Session }));
+    }
+
     [Theory]
     [InlineData("fly", null, null, null)]
     [InlineData("exec", null, null, null)]

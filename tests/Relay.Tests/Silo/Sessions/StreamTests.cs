@@ -59,7 +59,20 @@ public sealed class StreamTests(SiloFixture fixture) : IClassFixture<SiloFixture
         var scene = await LiveSessionScene.OpenAsync(_silo, "gw-1", target.Port);
         await using var stream = await scene.Gateway.StreamAsync(scene.Session);
         using var far = await target.AcceptAsync();
-        using (await scene.Gateway.EndAsync(scene.Session))
+        await stream.WriteAsync(new byte[1234], TestContext.Current.CancellationToken);
+        Assert.Equal(1234, await ReceiveAsync(far, 1234));
+        var live = _silo.Get<Relay.Silo.Sessions.SessionRegistry>().Find(scene.Session, "gw-1")!;
+        await Eventually.TrueAsync(() => (live.BytesUp, live.OpenStreams) == (1234L, 1), "the stream's bytes are counted");
+        using (await scene.Gateway.EndAsync(scene.Session, up: 7))
             await Assert.ThrowsAnyAsync<IOException>(async () => await stream.ReadExactlyAsync(new byte[1], TestContext.Current.CancellationToken));
+        Assert.Equal(7L, await _silo.QueryAsync<long>("SELECT bytes_up FROM session WHERE session_id = @Session", new { scene.Session }));
+    }
+
+    private static async Task<int> ReceiveAsync(Socket socket, int length)
+    {
+        var (buffer, read) = (new byte[length], 0);
+        while (read < length && await socket.ReceiveAsync(buffer.AsMemory(read), TestContext.Current.CancellationToken) is var n and > 0)
+            read += n;
+        return read;
     }
 }
