@@ -18,7 +18,8 @@ if (SiloOptionsReader.Read(args, Environment.GetEnvironmentVariable, out var err
 try
 {
     await using var silo = await SiloHost.StartAsync(options, TimeProvider.System, configure: null, CancellationToken.None);
-    if (silo.FirstPassword is { } password)
+    // Where a file was asked for, the password is there and not in what may be a log.
+    if (silo.FirstPassword is { } password && options.BootstrapFile is null)
         Console.WriteLine($"First start. Administrator: {GridBootstrap.AdministratorEmail}  password: {password}  (shown only this once)");
     await silo.WaitForShutdownAsync(CancellationToken.None);
     return 0;

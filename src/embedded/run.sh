@@ -42,28 +42,33 @@ relay() { RELAY_HOME="$state/home" RELAY_API="http://$api" "$state/bin/relay" "$
 
 echo "Starting Relay in $state"
 export RELAY_STATE_DIR=$state RELAY_API_LISTEN=$api
-first_start=$([ -e "$state/admin.password" ] && echo no || echo yes)
 RELAY_BOOTSTRAP_FILE="$state/admin.password" start silo '"msg":"silo ready"' "$bin/Relay.Silo/$configuration/relay-silo"
 echo "  silo       http://$api"
 RELAY_GATEWAY_TOKEN_FILE="$state/gateway.token" start gateway '"msg":"gateway ready"' "$bin/Relay.Gateway/$configuration/relay-gateway"
 echo "  gateway    ssh on ${RELAY_SSH_LISTEN:-127.0.0.1:2222}"
 
-# The demo connector and its socket are made once; they are ordinary resources and may be deleted.
-if [ ! -e "$state/connector.token" ]; then
+# The demo connector and its socket are made at the first start; they are ordinary resources and may be deleted.
+# The password's file is taken away last: a first start that was interrupted is taken up again.
+password=
+if [ -e "$state/admin.password" ]; then
   relay login --email admin@relay.local --password-file "$state/admin.password" > /dev/null
-  relay connector create --name local --description 'this machine' > /dev/null
-  relay connector token create --connector local --out "$state/connector.token" > /dev/null
-  relay socket create ssh --name demo --connector local --upstream-type connector_built_in_ssh_service --recording \
-    --username "$(id -un)" > /dev/null
+  relay connector show local > /dev/null 2>&1 || relay connector create --name local --description 'this machine' > /dev/null
+  [ -e "$state/connector.token" ] || relay connector token create --connector local --out "$state/connector.token" > /dev/null
+  relay socket show demo > /dev/null 2>&1 || relay socket create ssh --name demo --connector local \
+    --upstream-type connector_built_in_ssh_service --username "$(id -un)" --recording > /dev/null
   relay logout > /dev/null
+  password=$(cat "$state/admin.password")
+  rm "$state/admin.password"
 fi
-RELAY_TOKEN_FILE="$state/connector.token" start connector 'connected to relay' "$state/bin/relay" connector start
-echo "  connector  local, with the socket \"demo\": a shell on this machine"
+if [ -e "$state/connector.token" ]; then
+  RELAY_TOKEN_FILE="$state/connector.token" start connector 'connected to relay' "$state/bin/relay" connector start
+  echo "  connector  local, with the socket \"demo\": a shell on this machine"
+fi
 echo
-if [ "$first_start" = yes ]; then
+if [ -n "$password" ]; then
   echo "First start. The administrator is admin@relay.local, the password (shown once):"
   echo
-  echo "    $(cat "$state/admin.password")"
+  echo "    $password"
   echo
 fi
 cat <<TXT
