@@ -57,7 +57,7 @@ internal static class SessionCommands
             ("FROM", $"{s.ClientIp}:{s.ClientPort} ({s.ClientVersion})"),
             ("VIA", $"gateway {s.Gateway}, silo {s.Silo}, connector {s.ConnectorName}{(s.ConnectorSilo.Length > 0 && s.ConnectorSilo != s.Silo ? $" on silo {s.ConnectorSilo}" : "")}"),
             ("AUTHORIZATION", $"{s.Authorization}{(s.PolicyName.Length > 0 ? $" by policy {s.PolicyName}" : "")} (decision {s.DecisionId}, version {s.PolicyVersion})"),
-            ("REASONS", s.Reasons.GetRawText()),
+            ("REASONS", s.Authorization == "denied" ? s.Reasons.GetRawText() : null),
             ("START", s.StartTime.ToString("u")),
             ("END", s.EndTime?.ToString("u") ?? "live"),
             ("OUTCOME", s.Outcome),
