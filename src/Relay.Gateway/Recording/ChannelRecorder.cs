@@ -318,7 +318,7 @@ internal sealed class ChannelRecorder : IAsyncDisposable
 
     private static ReadOnlyMemory<byte> Compress(ReadOnlyMemory<byte> lines)
     {
-        using var output = new MemoryStream(lines.Length / 4 + 64);
+        using var output = new MemoryStream(4096);
         using (var gzip = new GZipStream(output, CompressionLevel.Fastest, leaveOpen: true))
         {
             gzip.Write(lines.Span);
