@@ -1,3 +1,4 @@
+using System.Buffers;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -14,6 +15,7 @@ internal sealed class TunnelServer : IAsyncDisposable
     private readonly DialledTransport _transport = new();
     private readonly CancellationTokenSource _draining = new();
     private readonly WebApplication _app;
+    private readonly MemoryPool<byte> _pool;
 
     public TunnelServer(TunnelRoutes routes, ILoggerFactory loggers)
     {
@@ -26,6 +28,7 @@ internal sealed class TunnelServer : IAsyncDisposable
         // A stop is asked of us by the connector, never by the console.
         builder.Services.AddSingleton<Microsoft.Extensions.Hosting.IHostLifetime, NoLifetime>();
         _app = builder.Build();
+        _pool = _app.Services.GetRequiredService<IMemoryPoolFactory<byte>>().Create();
         _app.Run(context => routes.HandleAsync(context, _draining.Token));
     }
 
@@ -35,6 +38,7 @@ internal sealed class TunnelServer : IAsyncDisposable
     /// <exception cref="InvalidOperationException">The server has stopped.</exception>
     public void Serve(DialledConnection connection)
     {
+        connection.UsePool(_pool);
         if (!_transport.TryServe(connection))
             throw new InvalidOperationException("The tunnel server has stopped.");
     }
@@ -54,6 +58,7 @@ internal sealed class TunnelServer : IAsyncDisposable
         await _draining.CancelAsync();
         _transport.Stop();
         await _app.DisposeAsync();
+        _pool.Dispose();
         _draining.Dispose();
     }
 
