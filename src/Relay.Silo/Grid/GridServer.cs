@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Relay.GrainHost.Hosting;
 using Relay.Protocol.Grid;
+using Relay.Protocol.Tunnel;
 using Relay.Silo.Hosting;
 using Relay.Silo.Sessions;
 
@@ -21,7 +22,6 @@ namespace Relay.Silo.Grid;
 internal sealed partial class GridServer : IHostedService, IAsyncDisposable
 {
     internal const int StreamWindowBytes = 4 * 1024 * 1024;
-    internal const int ConnectionWindowBytes = 8 * 1024 * 1024;
     private const int MaxStreamsPerConnection = 16 * 1024;
     private static readonly TimeSpan HandshakeDeadline = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan StopDeadline = TimeSpan.FromSeconds(3);
@@ -107,7 +107,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         kestrel.Limits.MinResponseDataRate = null;
         kestrel.Limits.MaxResponseBufferSize = StreamWindowBytes;
         kestrel.Limits.Http2.InitialStreamWindowSize = StreamWindowBytes;
-        kestrel.Limits.Http2.InitialConnectionWindowSize = ConnectionWindowBytes;
+        kestrel.Limits.Http2.InitialConnectionWindowSize = TunnelWire.ConnectionWindowBytes;
         kestrel.Limits.Http2.MaxStreamsPerConnection = MaxStreamsPerConnection;
         kestrel.Limits.Http2.KeepAlivePingDelay = PingInterval;
         kestrel.Limits.Http2.KeepAlivePingTimeout = PingInterval;
