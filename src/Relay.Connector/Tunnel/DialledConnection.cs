@@ -68,11 +68,20 @@ internal sealed class DialledConnection : ConnectionContext
 
     public override async ValueTask DisposeAsync()
     {
-        Abort(new ConnectionAbortedException("the connection is over"));
-        await Transport.Input.CompleteAsync();
-        await Transport.Output.CompleteAsync();
-        await base.DisposeAsync();
-        _completed.TrySetResult();
+        var over = new ConnectionAbortedException("the connection is over");
+        Abort(over);
+        try
+        {
+            // With a reason: without one the writer would flush what is left, into a stream that is closed, and throw.
+            await Transport.Input.CompleteAsync(over);
+            await Transport.Output.CompleteAsync(over);
+            await base.DisposeAsync();
+        }
+        finally
+        {
+            // Whatever happens: the connector waits for this to dial anew.
+            _completed.TrySetResult();
+        }
     }
 
     private sealed class PoolFeature(MemoryPool<byte> pool) : IMemoryPoolFeature
