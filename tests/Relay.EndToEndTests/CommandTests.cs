@@ -95,12 +95,7 @@ public sealed class CommandTests(OneSilo site)
     [Fact]
     public async Task Login_name_with_the_socket_works_without_the_proxy_command()
     {
-        var (host, port) = (site.Grid.SshAddress.Split(':')[0], site.Grid.SshAddress.Split(':')[1]);
-        await site.Grid.SshConfigAsync();
-        var ssh = Path.Combine(site.Grid.Home, "ssh");
-        var result = await TestKit.Processes.Command.RunAsync("ssh",
-            ["-F", "none", "-o", "BatchMode=yes", "-o", $"UserKnownHostsFile={ssh}/known_hosts", "-o", "HostKeyAlias=relay-gateway", "-i", $"{ssh}/id_ed25519",
-                "-p", port, $"{Environment.UserName}@db-host@{host}", "id -un"]);
+        var result = await site.DirectAsync($"{Environment.UserName}@db-host", "id -un");
         Assert.True(result.ExitCode == 0, result.ToString());
         Assert.Equal(Environment.UserName, result.Text.Trim());
     }
@@ -109,7 +104,7 @@ public sealed class CommandTests(OneSilo site)
     public async Task A_hundred_sessions_at_once_all_work()
     {
         var results = await Task.WhenAll(Enumerable.Range(0, 100).Select(async i =>
-            (Number: i, Result: await site.Grid.SshAsync("db-host.relay", $"echo session {i}; exit {i % 100}"))));
+            (Number: i, Result: await site.DirectAsync("db-host", $"echo session {i}; exit {i % 100}"))));
         Assert.All(results, r =>
         {
             Assert.True(r.Result.ExitCode == r.Number % 100, $"session {r.Number}: {r.Result}");

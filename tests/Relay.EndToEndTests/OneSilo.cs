@@ -49,6 +49,19 @@ public sealed class OneSilo : IAsyncLifetime
         await Grid.RelayAsync("policy", "create", "--name", $"allow-{socket}", "--file", file, "--socket", socket);
     }
 
+    /// <summary>Plain ssh straight to the gateway, no CLI in the way: <c>ssh -i KEY login@gateway command</c>.</summary>
+    /// <param name="login">"[user@]socket"</param>
+    /// <param name="key">Key file; null: the one `relay client ssh-config` made, with its certificate.</param>
+    public async Task<CommandResult> DirectAsync(string login, string command, string? key = null)
+    {
+        await Grid.SshConfigAsync();
+        var ssh = Path.Combine(Grid.Home, "ssh");
+        var address = Grid.SshAddress.Split(':');
+        return await Command.RunAsync("ssh",
+            ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", $"UserKnownHostsFile={ssh}/known_hosts", "-o", "HostKeyAlias=relay-gateway",
+                "-i", key ?? $"{ssh}/id_ed25519", "-p", address[1], $"{login}@{address[0]}", command]);
+    }
+
     /// <summary>The newest session to a socket.</summary>
     public async Task<JsonElement> LastSessionAsync(string socket) =>
         (await Grid.RelayJsonAsync("session", "ls", "--socket", socket, "--limit", "1")).GetProperty("list")[0];

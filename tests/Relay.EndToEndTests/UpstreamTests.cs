@@ -85,19 +85,10 @@ public sealed class UpstreamTests(OneSilo site)
     {
         var key = Path.Combine(site.Grid.Folder, "registered");
         Assert.Equal(0, (await Command.RunAsync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key])).ExitCode);
-        var before = await PlainAsync(key);
+        var before = await site.DirectAsync("db-host", "echo by registered key", key);
         Assert.Equal(255, before.ExitCode);
         await site.Grid.RelayAsync("key", "add", key + ".pub", "--name", "laptop");
-        var after = await PlainAsync(key);
+        var after = await site.DirectAsync("db-host", "echo by registered key", key);
         Assert.True(after.Text == "by registered key\n", after.ToString());
-    }
-
-    private async Task<CommandResult> PlainAsync(string key)
-    {
-        await site.Grid.SshConfigAsync();
-        var address = site.Grid.SshAddress.Split(':');
-        return await Command.RunAsync("ssh",
-            ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", $"UserKnownHostsFile={site.Grid.Home}/ssh/known_hosts", "-o", "HostKeyAlias=relay-gateway",
-                "-i", key, "-p", address[1], $"db-host@{address[0]}", "echo by registered key"]);
     }
 }
