@@ -27,9 +27,9 @@ public sealed partial class RelayConnector
     private partial void LogAttachFailed(string server, string cause);
 
     [LoggerMessage(4008, LogLevel.Warning, "control stream closed")]
-    private partial void LogClosed(string server);
+    private partial void LogClosed(double nextRetrySeconds);
 
-    [LoggerMessage(4009, LogLevel.Information, "next retry")]
+    [LoggerMessage(4009, LogLevel.Information, "trying again later")]
     private partial void LogRetry(double nextRetrySeconds);
 
     [LoggerMessage(4010, LogLevel.Warning, "disconnecting connector as requested by server")]

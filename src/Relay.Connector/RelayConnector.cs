@@ -24,6 +24,7 @@ public sealed partial class RelayConnector
     private readonly EpochGate _epochs = new();
     private readonly Guid _instance = Guid.NewGuid();
     private IReadOnlyList<string> _silos;
+    private bool _wasConnected;
 
     private RelayConnector(ConnectorOptions options, ConnectorToken token, IBuiltInSshService? ssh, ILoggerFactory loggers, TimeProvider time)
     {
@@ -102,7 +103,11 @@ public sealed partial class RelayConnector
                 if (end is { } code)
                     return code;
                 var delay = backoff.Next();
-                LogRetry(delay.TotalSeconds);
+                if (_wasConnected)
+                    LogClosed(delay.TotalSeconds);
+                else
+                    LogRetry(delay.TotalSeconds);
+                _wasConnected = false;
                 await Task.Delay(delay, _time, stop);
             }
         }
@@ -200,14 +205,12 @@ public sealed partial class RelayConnector
             _silos = silos;
         var connection = new DialledConnection(silo.Stream, silo.Remote, attachment);
         server.Serve(connection);
+        _wasConnected = true;
         LogConnected(attachment.Answer.Silo ?? silo.Silo.Name, silo.Server, attachment.Epoch, attachment.Answer.ConnectorName ?? "");
 
         var over = await Task.WhenAny(connection.Completed, attachment.Dismissed).WaitAsync(stop);
         if (over == connection.Completed && !attachment.Dismissed.IsCompleted)
-        {
-            LogClosed(silo.Server);
             return null;
-        }
 
         var goodbye = await attachment.Dismissed;
         if (FatalCode(goodbye.Code) is { } code)

@@ -26,9 +26,6 @@ internal static class ConnectorStartCommand
         var command = new Command(name, "Run the connector in the foreground (start and run are the same)").With(config, tokenFile, connector, server);
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            using var loggers = LoggerFactory.Create(logging => logging.AddJsonLines());
-            using var ssh = new BuiltInSshService(loggers.CreateLogger("Relay.Connector.BuiltInSsh"), TimeProvider.System);
-            using var signals = new StopSignals(cancellationToken);
             var flags = new ConnectorFlags
             {
                 ConfigFile = parsed.GetValue(config),
@@ -36,8 +33,24 @@ internal static class ConnectorStartCommand
                 ConnectorId = parsed.GetValue(connector),
                 Server = parsed.GetValue(server),
             };
+            using var loggers = LoggerFactory.Create(logging => logging.AddJsonLines().SetMinimumLevel(Level(flags)));
+            using var ssh = new BuiltInSshService(loggers.CreateLogger("Relay.Connector.BuiltInSsh"), TimeProvider.System);
+            using var signals = new StopSignals(cancellationToken);
             return await RelayConnector.RunAsync(flags, ssh, loggers, TimeProvider.System, signals.Stop);
         });
         return command;
+    }
+
+    // A level that cannot be read is reported with everything else that cannot, by the connector.
+    private static LogLevel Level(ConnectorFlags flags)
+    {
+        try
+        {
+            return ConnectorOptionsReader.ReadLogLevel(flags, Environment.GetEnvironmentVariable);
+        }
+        catch (ConnectorConfigurationException)
+        {
+            return LogLevel.Information;
+        }
     }
 }

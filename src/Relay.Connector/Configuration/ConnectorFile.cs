@@ -66,12 +66,8 @@ internal sealed class ConnectorFile
                 if (Scalar(key, value) is not ("false" or "no"))
                     throw ConnectorOptionsReader.Usage($"{Path}: connector_insecure cannot be turned on: the token says which grid to trust");
                 break;
-            case "variables":
-                if (value is not YamlMappingNode)
-                    throw ConnectorOptionsReader.Usage($"{Path}: variables must hold keys and values");
-                break;
             default:
-                throw ConnectorOptionsReader.Usage($"{Path}: unknown key '{key}'; known are token, connector_id, connector_server, connector_insecure, variables, log_level");
+                throw ConnectorOptionsReader.Usage($"{Path}: unknown key '{key}'; known are token, connector_id, connector_server, connector_insecure, log_level");
         }
     }
 

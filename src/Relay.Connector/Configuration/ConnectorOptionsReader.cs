@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Relay.Protocol.Tokens;
 
 namespace Relay.Connector.Configuration;
@@ -18,6 +19,7 @@ public static class ConnectorOptionsReader
         var places = new List<string>();
         var file = FindFile(flags, Variable, places);
         var token = FindToken(flags, Variable, file, places);
+        _ = ReadLogLevel(flags, environment);
         var options = new ConnectorOptions
         {
             Token = token.Value,
@@ -36,6 +38,27 @@ public static class ConnectorOptionsReader
         }
 
         return options;
+    }
+
+    /// <summary>Least severe level to log: RELAY_LOG_LEVEL over the file's log_level over information. For whoever makes the loggers.</summary>
+    /// <param name="flags">The command line.</param>
+    /// <param name="environment">Reads one variable; null when unset.</param>
+    /// <exception cref="ConnectorConfigurationException">Not a level, or a file that cannot be used.</exception>
+    public static LogLevel ReadLogLevel(ConnectorFlags flags, Func<string, string?> environment)
+    {
+        ArgumentNullException.ThrowIfNull(flags);
+        ArgumentNullException.ThrowIfNull(environment);
+        string? Variable(string name) => environment(name) is { Length: > 0 } value ? value : null;
+        var text = Variable("RELAY_LOG_LEVEL") ?? FindFile(flags, Variable, [])?.LogLevel;
+        return text switch
+        {
+            null or "info" or "information" => LogLevel.Information,
+            "trace" => LogLevel.Trace,
+            "debug" => LogLevel.Debug,
+            "warn" or "warning" => LogLevel.Warning,
+            "error" => LogLevel.Error,
+            _ => throw Usage($"'{text}' is not a log level; known are trace, debug, info, warn, error"),
+        };
     }
 
     internal static ConnectorConfigurationException Usage(string message) => new(ConnectorExitCode.Usage, message);

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Relay.Connector;
 using Relay.Connector.Configuration;
 using Relay.TestKit;
@@ -100,6 +101,8 @@ public sealed class ConnectorOptionsReaderTests : IDisposable
     // L27
     [Theory]
     [InlineData("tokn: x\n", "unknown key 'tokn'")]
+    [InlineData("variables: {a: b}\n", "unknown key 'variables'")]
+    [InlineData("log_level: loud\ntoken: x\n", "is not a log level")]
     [InlineData("token: [a]\n", "token must be a single value")]
     [InlineData("connector_insecure: true\n", "cannot be turned on")]
     [InlineData("- a\n", "must hold keys and values")]
@@ -118,6 +121,18 @@ public sealed class ConnectorOptionsReaderTests : IDisposable
     {
         var e = Assert.Throws<ConnectorConfigurationException>(() => Read(new() { ConfigFile = _folder.File("none.yaml") }));
         Assert.Equal(ConnectorExitCode.Usage, e.ExitCode);
+    }
+
+    [Fact]
+    public void The_log_level_comes_from_the_environment_before_the_file()
+    {
+        var config = new ConnectorFlags { ConfigFile = _folder.Write("relay.yaml", "token: x\nlog_level: debug\n") };
+        Assert.Equal(LogLevel.Information, ConnectorOptionsReader.ReadLogLevel(new(), name => _environment.GetValueOrDefault(name)));
+        Assert.Equal(LogLevel.Debug, ConnectorOptionsReader.ReadLogLevel(config, name => _environment.GetValueOrDefault(name)));
+        _environment["RELAY_LOG_LEVEL"] = "warn";
+        Assert.Equal(LogLevel.Warning, ConnectorOptionsReader.ReadLogLevel(config, name => _environment.GetValueOrDefault(name)));
+        _environment["RELAY_LOG_LEVEL"] = "loud";
+        Assert.Equal(ConnectorExitCode.Usage, Assert.Throws<ConnectorConfigurationException>(() => Read(config)).ExitCode);
     }
 
     [Fact]
