@@ -53,6 +53,9 @@ public static class StreamPump
     private const int SmallBuffer = 64 * 1024;
     private const int LargeBuffer = 256 * 1024;
 
+    // A shorter read is somebody typing, not a transfer: the next wait is without a buffer. Below any full HTTP/2 frame or TLS record.
+    private const int IdleRead = 2 * 1024;
+
     // A stream that stopped taking bytes may still have some to give. How long nothing of that may move before it is over.
     private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(30);
 
@@ -168,7 +171,7 @@ public static class StreamPump
                 used = Math.Max(used, read);
                 await to.WriteAsync(buffer.AsMemory(0, read)).ConfigureAwait(false);
                 counters.Add(fromFirst, read);
-                if (read < SmallBuffer / 4)
+                if (read < IdleRead)
                 {
                     Return(ref buffer, ref used);
                     size = SmallBuffer;
