@@ -11,6 +11,9 @@ internal static class ControlPlaneServices
     public static IServiceCollection AddControlPlane(this IServiceCollection services, ControlPlane control)
     {
         services.AddSingleton(control.Database.DataSource);
+        services.AddSingleton<IStoreProbe>(control.Database.Probe);
+        services.AddSingleton(s => new StoreHealth(s.GetRequiredService<IStoreProbe>(), reachable: true, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<StoreHealth>>()));
+        services.AddHostedService(s => s.GetRequiredService<StoreHealth>());
         services.AddSingleton(control.Vault);
         services.AddSingleton<IAuthorities>(control.Authorities);
         services.AddSingleton(control.Passwords);

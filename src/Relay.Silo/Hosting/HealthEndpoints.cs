@@ -1,39 +1,36 @@
+using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
-using Npgsql;
 using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.Hosting;
 
-/// <summary>For load balancers and people, on the API's listener. Liveness never asks the database: a restart does not mend it.</summary>
+/// <summary>
+/// For load balancers and people, on the API's listener. Liveness never asks the database: a restart does not mend it. Without the
+/// store a silo goes on serving gateways, but its API can do next to nothing: alive, not ready.
+/// </summary>
 internal static class HealthEndpoints
 {
-    private static readonly TimeSpan ReadyDeadline = TimeSpan.FromSeconds(2);
-
     public static void MapHealth(this IEndpointRouteBuilder routes)
     {
         routes.MapGet("/healthz", () => TypedResults.Text("ok\n")).ExcludeFromDescription();
-        routes.MapGet("/readyz", ReadyAsync).ExcludeFromDescription();
+        routes.MapGet("/readyz", Ready).ExcludeFromDescription();
+        routes.MapGet("/health", Health).ExcludeFromDescription();
         routes.MapGet("/metrics", Metrics).ExcludeFromDescription();
     }
 
-    private static async Task<IResult> ReadyAsync(NpgsqlDataSource database, TimeProvider time, CancellationToken cancellationToken)
+    private static ContentHttpResult Ready(StoreHealth store) => store.Reachable
+        ? TypedResults.Text("ready\n")
+        : TypedResults.Text("the database does not answer\n", statusCode: StatusCodes.Status503ServiceUnavailable);
+
+    private static JsonHttpResult<SiloHealth> Health(StoreHealth store, SiloIdentity self, SessionRegistry sessions)
     {
-        using var deadline = new CancellationTokenSource(ReadyDeadline, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
-        try
-        {
-            await using var command = database.CreateCommand("SELECT 1");
-            await command.ExecuteScalarAsync(either.Token);
-            return TypedResults.Text("ready\n");
-        }
-        catch (Exception e) when (e is NpgsqlException or OperationCanceledException or TimeoutException)
-        {
-            return TypedResults.Text("the database does not answer\n", statusCode: StatusCodes.Status503ServiceUnavailable);
-        }
+        var status = store.Reachable ? "ok" : $"the database cannot be reached since {store.Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC: sessions go on, changes are not possible";
+        return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), sessions.Count), HealthJson.Default.SiloHealth);
     }
 
-    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots)
+    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store)
     {
         var text = $"""
             # HELP relay_sessions Sessions that live on this silo.
@@ -42,8 +39,22 @@ internal static class HealthEndpoints
             # HELP relay_organizations Organizations this silo decides for.
             # TYPE relay_organizations gauge
             relay_organizations {snapshots.Versions().Count}
+            # HELP relay_store_reachable Whether this silo reaches PostgreSQL directly.
+            # TYPE relay_store_reachable gauge
+            relay_store_reachable {(store.Reachable ? 1 : 0)}
 
             """;
         return TypedResults.Text(text, "text/plain; version=0.0.4");
     }
 }
+
+/// <summary>The answer of /health.</summary>
+/// <param name="Status">"ok", or one sentence about what is not.</param>
+internal sealed record SiloHealth(string Status, string Silo, StoreReach Store, int Sessions);
+
+/// <summary>Whether the silo reaches the store directly, and since when that is so.</summary>
+internal sealed record StoreReach(bool Reachable, DateTimeOffset Since);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(SiloHealth))]
+internal sealed partial class HealthJson : JsonSerializerContext;

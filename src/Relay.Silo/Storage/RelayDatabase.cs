@@ -10,14 +10,18 @@ internal sealed class RelayDatabase : IAsyncDisposable
 {
     private readonly EmbeddedPostgres? _embedded;
 
-    private RelayDatabase(NpgsqlDataSource dataSource, EmbeddedPostgres? embedded)
+    private RelayDatabase(NpgsqlDataSource dataSource, StoreProbe probe, EmbeddedPostgres? embedded)
     {
         DataSource = dataSource;
+        Probe = probe;
         _embedded = embedded;
     }
 
     /// <summary>Pool of connections to the migrated database.</summary>
     public NpgsqlDataSource DataSource { get; }
+
+    /// <summary>Asks whether the database is there, apart from the pool.</summary>
+    public StoreProbe Probe { get; }
 
     /// <summary>True when this process runs the database itself.</summary>
     public bool IsPrivate => _embedded is not null;
@@ -39,7 +43,7 @@ internal sealed class RelayDatabase : IAsyncDisposable
             }
             source = CreateDataSource(connectionString);
             await Migrations.ApplyAsync(source, loggers.CreateLogger("Relay.Silo.Storage.Migrations"), cancellationToken);
-            return new RelayDatabase(source, embedded);
+            return new RelayDatabase(source, CreateProbe(connectionString), embedded);
         }
         catch (Exception exception)
         {
@@ -57,18 +61,37 @@ internal sealed class RelayDatabase : IAsyncDisposable
     }
 
     /// <summary>A pool for a database that is already migrated; for tests and tools.</summary>
-    public static NpgsqlDataSource CreateDataSource(string connectionString)
+    public static NpgsqlDataSource CreateDataSource(string connectionString) => Build(new NpgsqlConnectionStringBuilder(connectionString));
+
+    /// <summary>A probe of that database with a connection of its own. Caller disposes.</summary>
+    public static StoreProbe CreateProbe(string connectionString) => new(Build(new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false }));
+
+    private static NpgsqlDataSource Build(NpgsqlConnectionStringBuilder settings)
     {
         DapperSetup.Apply();
-        var builder = new NpgsqlDataSourceBuilder(connectionString);
-        // A database that is gone must be noticed at once (the driver's own default is 15 s); whoever needs longer says so.
-        if (!connectionString.Contains("Timeout", StringComparison.OrdinalIgnoreCase))
-            builder.ConnectionStringBuilder.Timeout = 10;
-        return builder.Build();
+        // A database that is gone must be noticed at once (the driver's own defaults are 15 and 30 s); who needs longer says so.
+        if (!settings.ContainsKey("Timeout"))
+            settings.Timeout = 2;
+        if (!settings.ContainsKey("Command Timeout"))
+            settings.CommandTimeout = 5;
+        // A statement that is given up is not waited for: where nobody answers, its cancellation is not answered either.
+        if (!settings.ContainsKey("Cancellation Timeout"))
+            settings.CancellationTimeout = -1;
+        if (settings.Host?.Contains(',', StringComparison.Ordinal) != true)
+            return new NpgsqlDataSourceBuilder(settings.ConnectionString).Build();
+
+        // Several hosts are one database that fails over: whichever takes writes. What was known of a host is old at once.
+        var session = settings.TargetSessionAttributes is null || settings.TargetSessionAttributes.Equals("any", StringComparison.OrdinalIgnoreCase)
+            ? TargetSessionAttributes.Primary
+            : Enum.Parse<TargetSessionAttributes>(settings.TargetSessionAttributes.Replace("-", "", StringComparison.Ordinal), ignoreCase: true);
+        settings.TargetSessionAttributes = null;
+        settings.HostRecheckSeconds = 0;
+        return new NpgsqlDataSourceBuilder(settings.ConnectionString).BuildMultiHost().WithTargetSession(session);
     }
 
     public async ValueTask DisposeAsync()
     {
+        await Probe.DisposeAsync();
         await DataSource.DisposeAsync();
         if (_embedded is not null)
             await _embedded.DisposeAsync();

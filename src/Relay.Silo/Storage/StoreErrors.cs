@@ -1,0 +1,25 @@
+using System.Net.Sockets;
+using Npgsql;
+
+namespace Relay.Silo.Storage;
+
+/// <summary>Tells a store that is not there from a store that says no.</summary>
+internal static class StoreErrors
+{
+    /// <summary>True when the store did not answer, is starting or stopping, or takes no writes: the operation may be tried again later.</summary>
+    public static bool IsOutage(Exception exception) => exception switch
+    {
+        StoreUnavailableException => true,
+        PostgresException e => e.SqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow
+            or PostgresErrorCodes.TooManyConnections or PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.IdleSessionTimeout
+            || e.SqlState.StartsWith("08", StringComparison.Ordinal) || e.SqlState.StartsWith("53", StringComparison.Ordinal),
+        NpgsqlException or TimeoutException or SocketException or IOException => true,
+        _ => false,
+    };
+}
+
+/// <summary>The store is known to be out of reach: nothing was asked, or its answer was not waited for.</summary>
+internal sealed class StoreUnavailableException(string message = StoreUnavailableException.Sentence, Exception? inner = null) : Exception(message, inner)
+{
+    private const string Sentence = "the database cannot be reached";
+}
