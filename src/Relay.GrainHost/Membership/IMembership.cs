@@ -11,6 +11,9 @@ public interface IMembership
     /// <summary>Silos that host grains, ordered by address; this one is among them from its start until it shuts down or is declared dead.</summary>
     ImmutableArray<SiloMember> ActiveSilos { get; }
 
+    /// <summary>All rows of the table as it was last read: also silos that start, leave or are dead. In any order.</summary>
+    ImmutableArray<SiloMember> Members { get; }
+
     /// <summary>Raised after <see cref="ActiveSilos"/> has changed, one at a time, on a pool thread. A handler must not block or throw.</summary>
     event Action<IMembership>? Changed;
 

@@ -41,6 +41,8 @@ internal sealed partial class MembershipAgent : IMembership, IDisposable
 
     public ImmutableArray<SiloMember> ActiveSilos => _view.Active;
 
+    public ImmutableArray<SiloMember> Members => _snapshot.Members;
+
     public MembershipView View => _view;
 
     public MembershipSnapshot Snapshot => _snapshot;

@@ -123,5 +123,7 @@ public sealed record GridError(string ErrorMessage, int StatusCode, string Code,
 [JsonSerializable(typeof(ControlSubscription))]
 [JsonSerializable(typeof(EnrollRequest))]
 [JsonSerializable(typeof(EnrollResponse))]
+[JsonSerializable(typeof(PeerHeartbeat))]
+[JsonSerializable(typeof(PeerHeartbeatAnswer))]
 [JsonSerializable(typeof(GridError))]
 public sealed partial class GridJson : JsonSerializerContext;

@@ -19,13 +19,13 @@ internal sealed class SiloLinks(GridCertificate certificate, TimeProvider time) 
     private readonly ConcurrentDictionary<string, Lazy<HttpMessageInvoker>> _clients = new(StringComparer.Ordinal);
 
     public HttpMessageInvoker For(string gridAddress) =>
-        _clients.GetOrAdd(gridAddress, address => new Lazy<HttpMessageInvoker>(() => Create(address))).Value;
+        _clients.GetOrAdd(gridAddress, address => new Lazy<HttpMessageInvoker>(() => Create(address, ConnectDeadline))).Value;
 
     /// <summary>A raw duplex stream, ALPN <see cref="GridRoutes.GrainAlpn"/>. The caller disposes it.</summary>
     /// <param name="siloAddress">Advertised grid address "host:port".</param>
     /// <exception cref="IOException">Not reached, or it is not a silo of this grid.</exception>
     public ValueTask<Stream> ConnectAsync(string siloAddress, CancellationToken cancellationToken) =>
-        ConnectAsync(siloAddress, new SslApplicationProtocol(GridRoutes.GrainAlpn), cancellationToken);
+        ConnectAsync(siloAddress, new SslApplicationProtocol(GridRoutes.GrainAlpn), ConnectDeadline, cancellationToken);
 
     public void Dispose()
     {
@@ -36,10 +36,14 @@ internal sealed class SiloLinks(GridCertificate certificate, TimeProvider time) 
         }
     }
 
-    private HttpMessageInvoker Create(string address) => new(new SocketsHttpHandler
+    /// <summary>A client with connections of its own; the caller disposes it.</summary>
+    /// <param name="connectDeadline">Limit of dialling and TLS.</param>
+    public HttpMessageInvoker Dial(string gridAddress, TimeSpan connectDeadline) => Create(gridAddress, connectDeadline);
+
+    private HttpMessageInvoker Create(string address, TimeSpan connectDeadline) => new(new SocketsHttpHandler
     {
         // The callback does TLS itself: the grid's identity rules are not those of the web.
-        ConnectCallback = (_, cancellationToken) => ConnectAsync(address, SslApplicationProtocol.Http2, cancellationToken),
+        ConnectCallback = (_, cancellationToken) => ConnectAsync(address, SslApplicationProtocol.Http2, connectDeadline, cancellationToken),
         EnableMultipleHttp2Connections = true,
         InitialHttp2StreamWindowSize = GridServer.StreamWindowBytes,
         KeepAlivePingDelay = PingInterval,
@@ -53,11 +57,11 @@ internal sealed class SiloLinks(GridCertificate certificate, TimeProvider time) 
         ActivityHeadersPropagator = null,
     });
 
-    private async ValueTask<Stream> ConnectAsync(string address, SslApplicationProtocol protocol, CancellationToken cancellationToken)
+    private async ValueTask<Stream> ConnectAsync(string address, SslApplicationProtocol protocol, TimeSpan limit, CancellationToken cancellationToken)
     {
         if (!GridAddress.TryParse(address, out var host, out var port))
             throw new IOException($"'{address}' is not the address of a silo");
-        using var deadline = new CancellationTokenSource(ConnectDeadline, time);
+        using var deadline = new CancellationTokenSource(limit, time);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         SslStream? tls = null;

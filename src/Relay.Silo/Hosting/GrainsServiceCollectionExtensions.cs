@@ -2,6 +2,7 @@ using Relay.GrainHost.Hosting;
 using Relay.GrainHost.Membership;
 using Relay.Grains;
 using Relay.Grains.Sessions;
+using Relay.Silo.Grid;
 using Relay.Silo.Storage;
 
 namespace Relay.Silo.Hosting;
@@ -12,6 +13,7 @@ internal static class GrainsServiceCollectionExtensions
     public static IServiceCollection AddGrains(this IServiceCollection services, SiloOptions options, SiloEndpoints endpoints)
     {
         services.AddSingleton<IMembershipTable, MembershipTable>();
+        services.AddSingleton<IGridMembers, HostMembers>();
         services.AddRelayGrains();
         return services.AddGrainHost(host =>
         {

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Relay.Silo.Grid;
 using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
 using Relay.Silo.Storage;
@@ -24,13 +25,13 @@ internal static class HealthEndpoints
         ? TypedResults.Text("ready\n")
         : TypedResults.Text("the database does not answer\n", statusCode: StatusCodes.Status503ServiceUnavailable);
 
-    private static JsonHttpResult<SiloHealth> Health(StoreHealth store, SiloIdentity self, SessionRegistry sessions)
+    private static JsonHttpResult<SiloHealth> Health(StoreHealth store, GridHealth grid, SiloIdentity self, SessionRegistry sessions)
     {
         var status = store.Reachable ? "ok" : $"the database cannot be reached since {store.Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC: sessions go on, changes are not possible";
-        return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), sessions.Count), HealthJson.Default.SiloHealth);
+        return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count), HealthJson.Default.SiloHealth);
     }
 
-    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store)
+    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, GridHealth grid)
     {
         var text = $"""
             # HELP relay_sessions Sessions that live on this silo.
@@ -42,6 +43,12 @@ internal static class HealthEndpoints
             # HELP relay_store_reachable Whether this silo reaches PostgreSQL directly.
             # TYPE relay_store_reachable gauge
             relay_store_reachable {(store.Reachable ? 1 : 0)}
+            # HELP relay_grid_store_reachable Whether this silo reaches PostgreSQL directly or through another silo.
+            # TYPE relay_grid_store_reachable gauge
+            relay_grid_store_reachable {(grid.StoreReachable ? 1 : 0)}
+            # HELP relay_grid_majority_reachable Whether a majority of the silos answers this one.
+            # TYPE relay_grid_majority_reachable gauge
+            relay_grid_majority_reachable {(grid.MajorityReachable ? 1 : 0)}
 
             """;
         return TypedResults.Text(text, "text/plain; version=0.0.4");
@@ -50,10 +57,13 @@ internal static class HealthEndpoints
 
 /// <summary>The answer of /health.</summary>
 /// <param name="Status">"ok", or one sentence about what is not.</param>
-internal sealed record SiloHealth(string Status, string Silo, StoreReach Store, int Sessions);
+internal sealed record SiloHealth(string Status, string Silo, StoreReach Store, GridReach Grid, int Sessions);
 
 /// <summary>Whether the silo reaches the store directly, and since when that is so.</summary>
 internal sealed record StoreReach(bool Reachable, DateTimeOffset Since);
+
+/// <summary>What the silo knows of the grid: whether the store is reachable directly or through a peer, and whether a majority of the silos answers.</summary>
+internal sealed record GridReach(bool StoreReachable, bool MajorityReachable);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(SiloHealth))]

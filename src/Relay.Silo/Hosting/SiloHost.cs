@@ -7,6 +7,7 @@ using Relay.GrainHost.Membership;
 using Relay.Protocol.Hosting;
 using Relay.Silo.Api;
 using Relay.Silo.Connectors;
+using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.Recordings;
 using Relay.Silo.Sessions;
@@ -113,6 +114,7 @@ internal sealed partial class SiloHost : IAsyncDisposable
         builder.Services
             .AddControlPlane(control)
             .AddGrains(options, endpoints)
+            .AddFencing()
             .AddSnapshots()
             .AddRecordings()
             .AddSessions()
