@@ -10,12 +10,14 @@ internal sealed class ControlStream(SiloLink silo, ISessionControl sessions, Tim
     /// <summary>A silo pings every 5 s; three missed pings end the stream, and a new one is opened.</summary>
     public static readonly TimeSpan SilenceLimit = TimeSpan.FromSeconds(15);
 
-    private const int MaxLineBytes = 16 * 1024;
+    // Sixty-four silos with long names.
+    private const int MaxLineBytes = 64 * 1024;
 
     /// <summary>Subscribes and runs until the stream ends.</summary>
     /// <param name="onSubscribed">Called once, when the silo has answered.</param>
+    /// <param name="onAnnounced">Called with each announcement of silos.</param>
     /// <exception cref="GridException">The silo refused, could not be reached, or fell silent.</exception>
-    public async Task RunAsync(Action onSubscribed, CancellationToken cancellationToken)
+    public async Task RunAsync(Action onSubscribed, Action<SiloAnnouncements> onAnnounced, CancellationToken cancellationToken)
     {
         using var silence = new CancellationTokenSource(SilenceLimit, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, silence.Token);
@@ -35,7 +37,7 @@ internal sealed class ControlStream(SiloLink silo, ISessionControl sessions, Tim
 
             onSubscribed();
             await using var lines = await response.Content.ReadAsStreamAsync(both.Token);
-            await ReadLinesAsync(lines, silence, both.Token);
+            await ReadLinesAsync(lines, onAnnounced, silence, both.Token);
         }
         catch (HttpRequestException e)
         {
@@ -51,7 +53,7 @@ internal sealed class ControlStream(SiloLink silo, ISessionControl sessions, Tim
         }
     }
 
-    private async Task ReadLinesAsync(Stream stream, CancellationTokenSource silence, CancellationToken cancellationToken)
+    private async Task ReadLinesAsync(Stream stream, Action<SiloAnnouncements> onAnnounced, CancellationTokenSource silence, CancellationToken cancellationToken)
     {
         var buffer = new byte[1024];
         var length = 0;
@@ -69,7 +71,7 @@ internal sealed class ControlStream(SiloLink silo, ISessionControl sessions, Tim
             var start = 0;
             while ((end = buffer.AsSpan(start, length - start).IndexOf((byte)'\n')) >= 0)
             {
-                Handle(buffer.AsSpan(start, end));
+                Handle(buffer.AsSpan(start, end), onAnnounced);
                 start += end + 1;
             }
 
@@ -87,7 +89,7 @@ internal sealed class ControlStream(SiloLink silo, ISessionControl sessions, Tim
         }
     }
 
-    private void Handle(ReadOnlySpan<byte> line)
+    private void Handle(ReadOnlySpan<byte> line, Action<SiloAnnouncements> onAnnounced)
     {
         if (line.IsEmpty)
         {
@@ -97,9 +99,14 @@ internal sealed class ControlStream(SiloLink silo, ISessionControl sessions, Tim
         try
         {
             // A type this version does not know is not for it.
-            if (JsonSerializer.Deserialize(line, GridJson.Default.ControlMessage) is { Type: "end_session", SessionId: { } session } message)
+            switch (JsonSerializer.Deserialize(line, GridJson.Default.ControlMessage))
             {
-                sessions.EndSession(session, message.Reason ?? "ended by the grid");
+                case { Type: "end_session", SessionId: { } session } message:
+                    sessions.EndSession(session, message.Reason ?? "ended by the grid");
+                    break;
+                case { Type: "silos", Silos: { } silos }:
+                    onAnnounced(silos);
+                    break;
             }
         }
         catch (JsonException e)

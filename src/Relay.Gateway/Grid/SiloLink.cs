@@ -35,6 +35,26 @@ internal sealed class SiloLink : IDisposable
     public Task<GatewayWelcome> HelloAsync(GatewayHello hello, CancellationToken cancellationToken) =>
         GridCalls.PostAsync(_requests, GridRoutes.Hello, hello, GridJson.Default.GatewayHello, GridJson.Default.GatewayWelcome, s_decision, _time, cancellationToken);
 
+    /// <summary>Returns when the silo has answered anything: one of an older version does not know the route, but lives.</summary>
+    /// <exception cref="GridException">It did not, in time.</exception>
+    public async Task PingAsync(TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        using var late = new CancellationTokenSource(deadline, _time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        try
+        {
+            using var response = await _requests.GetAsync(GridRoutes.Ping, both.Token);
+        }
+        catch (HttpRequestException e)
+        {
+            throw GridCalls.Unreachable(e);
+        }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new GridException("The silo did not answer a ping.", null, "timeout", e);
+        }
+    }
+
     public Task<IdentifyResponse> IdentifyAsync(IdentifyRequest request, CancellationToken cancellationToken) =>
         GridCalls.PostAsync(_requests, GridRoutes.Identify, request, GridJson.Default.IdentifyRequest, GridJson.Default.IdentifyResponse, s_decision, _time, cancellationToken);
 

@@ -10,8 +10,8 @@ internal sealed partial class SiloPool
     [LoggerMessage(EventId = 3102, Level = LogLevel.Warning, Message = "control stream of silo {Silo} closed: {Reason}; next try in {Milliseconds} ms")]
     private static partial void LogControlClosed(ILogger logger, string silo, string reason, long milliseconds);
 
-    [LoggerMessage(EventId = 3103, Level = LogLevel.Information, Message = "using silo {Silo} (round trip {Milliseconds} ms)")]
-    private static partial void LogHome(ILogger logger, string silo, double milliseconds);
+    [LoggerMessage(EventId = 3103, Level = LogLevel.Information, Message = "using silo {Silo}")]
+    private static partial void LogHome(ILogger logger, string silo);
 
     [LoggerMessage(EventId = 3104, Level = LogLevel.Warning, Message = "silo {Silo} failed ({Reason}), using another one")]
     private static partial void LogFailOver(ILogger logger, string silo, string reason);
@@ -21,4 +21,7 @@ internal sealed partial class SiloPool
 
     [LoggerMessage(EventId = 3106, Level = LogLevel.Information, Message = "silo {Silo} is gone for good, not asked any more")]
     private static partial void LogForgotten(ILogger logger, string silo);
+
+    [LoggerMessage(EventId = 3107, Level = LogLevel.Warning, Message = "silo {Silo} does not answer ({Reason}), new sessions go elsewhere")]
+    private static partial void LogNoAnswer(ILogger logger, string silo, string reason);
 }

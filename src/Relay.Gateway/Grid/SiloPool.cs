@@ -6,26 +6,25 @@ namespace Relay.Gateway.Grid;
 
 /// <summary>
 /// All silos the gateway knows. Each has a control stream of its own (a session's silo must be able to end it, wherever new
-/// sessions go); new sessions go to the one with the lowest measured round trip, and elsewhere when it fails.
+/// sessions go) and is pinged all the time; <see cref="SiloChoice"/> says which one new sessions go to.
 /// Safe for concurrent use.
 /// </summary>
 internal sealed partial class SiloPool(
-    Func<GatewayHello> hello, Func<GatewayCredential> credential, ISessionControl sessions, TimeProvider time, ILogger<SiloPool> logger) : IAsyncDisposable
+    Func<GatewayHello> hello, Func<GatewayCredential> credential, ISessionControl sessions, string region, TimeProvider time, ILogger<SiloPool> logger)
+    : ISiloFallback, IAsyncDisposable
 {
-    private static readonly TimeSpan s_measureInterval = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan s_avoidFailed = TimeSpan.FromSeconds(10);
+    // Together less than two seconds: a frozen silo is left by then, and whoever waits for it asks another one.
+    private static readonly SiloChoiceOptions s_choice = new() { Interval = TimeSpan.FromMilliseconds(600), Wins = 10 };
+    private static readonly TimeSpan s_pingDeadline = TimeSpan.FromSeconds(1);
 
-    // About a minute and a half of trying.
-    private const int ForgetAfterFailures = 20;
+    // A few tries: what the grid does not announce any more does not come back under that address soon.
+    private const int ForgetAfterFailures = 3;
 
-    // Another silo must be this much nearer before new sessions move: measurements jitter.
-    private const double Hysteresis = 0.7;
-
+    private readonly SiloChoice _choice = new(s_choice with { Region = region }, time);
     private readonly ConcurrentDictionary<string, SiloState> _silos = new(StringComparer.OrdinalIgnoreCase);
     private readonly TaskCompletionSource<GatewayWelcome> _firstWelcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly HashSet<string> _seeds = new(StringComparer.OrdinalIgnoreCase);
-    private volatile IReadOnlyList<string> _named = [];
-    private volatile SiloState? _home;
+    private string? _home;
+    private long _moves;
     private volatile bool _disposed;
 
     /// <summary>The welcome of the silo that answered first: it carries the host key, the same from every silo.</summary>
@@ -34,14 +33,20 @@ internal sealed partial class SiloPool(
     /// <summary>At least one silo can be asked.</summary>
     public bool IsConnected => _silos.Values.Any(s => s.Subscribed);
 
+    /// <summary>The silo that new sessions go to first; null: none is known.</summary>
+    public string? Chosen => _choice.Current;
+
+    /// <summary>How often new sessions began to go to another silo.</summary>
+    public long Moves => Interlocked.Read(ref _moves);
+
     /// <summary>Starts watching the silos that were configured; these are never forgotten.</summary>
     public void Start(IReadOnlyList<string> seeds)
     {
-        _seeds.UnionWith(seeds);
+        _choice.Seed(seeds);
         Watch(seeds);
     }
 
-    /// <summary>Asks the nearest silo; when it does not answer, each other one once.</summary>
+    /// <summary>Asks the chosen silo; when it does not answer, each other one once, best first.</summary>
     /// <exception cref="GridException">The silo refused, or none answered.</exception>
     public async Task<(SiloLink Silo, T Answer)> AskAsync<T>(Func<SiloLink, CancellationToken, Task<T>> question, CancellationToken cancellationToken)
     {
@@ -49,21 +54,32 @@ internal sealed partial class SiloPool(
         HashSet<SiloState> asked = [];
         while (Choose(asked) is { } silo)
         {
+            asked.Add(silo);
+            var down = silo.Down;
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(down, cancellationToken);
             try
             {
-                return (silo.Link, await question(silo.Link, cancellationToken));
+                return (silo.Link, await question(silo.Link, either.Token));
             }
             catch (GridException e) when (e.IsTransient)
             {
-                asked.Add(silo);
-                silo.AvoidUntil = time.GetTimestamp() + (long)(s_avoidFailed.TotalSeconds * time.TimestampFrequency);
-                LogFailOver(logger, silo.Link.Address, e.Code);
                 last = e;
             }
+            catch (OperationCanceledException e) when (down.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+            {
+                last = new GridException("The silo stopped answering.", null, "timeout", e);
+            }
+
+            LogFailOver(logger, silo.Link.Address, last.Code);
+            _choice.Failed(silo.Link.Address);
         }
 
         throw last ?? new GridException("No silo can be reached.", null, "unreachable");
     }
+
+    /// <inheritdoc/>
+    public IEnumerable<SiloLink> Besides(SiloLink own) =>
+        _choice.Ranked().Select(a => _silos.GetValueOrDefault(a)).OfType<SiloState>().Where(s => s.Subscribed && s.Link != own).Select(s => s.Link);
 
     public async ValueTask DisposeAsync()
     {
@@ -85,7 +101,7 @@ internal sealed partial class SiloPool(
     {
         foreach (var address in addresses)
         {
-            if (_disposed || _silos.ContainsKey(address) || !Hosting.GatewayOptionsReader.TryParseHostPort(address, out _, out _))
+            if (_disposed || _silos.ContainsKey(address) || !GridAddress.TryParse(address, out _, out _))
             {
                 continue;
             }
@@ -98,41 +114,20 @@ internal sealed partial class SiloPool(
         }
     }
 
+    // The chosen one, then the others by rank; those that can end sessions before those that cannot be told.
     private SiloState? Choose(HashSet<SiloState> except)
     {
-        var now = time.GetTimestamp();
-        SiloState? best = null;
-        foreach (var silo in _silos.Values)
+        var current = _choice.Current;
+        if (current != _home)
         {
-            if (!except.Contains(silo) && (best is null || Rank(silo, now).CompareTo(Rank(best, now)) < 0))
-            {
-                best = silo;
-            }
+            _home = current;
+            Interlocked.Increment(ref _moves);
+            LogHome(logger, current ?? "");
         }
 
-        if (best is null)
-        {
-            return null;
-        }
-
-        var home = _home;
-        if (home is not null && home != best && !except.Contains(home) && Rank(home, now).Unfit == Rank(best, now).Unfit
-            && best.RoundTrip > home.RoundTrip * Hysteresis)
-        {
-            return home;
-        }
-
-        if (home != best)
-        {
-            _home = best;
-            LogHome(logger, best.Link.Address, best.RoundTrip == TimeSpan.MaxValue ? -1 : best.RoundTrip.TotalMilliseconds);
-        }
-
-        return best;
+        var ranked = _choice.Ranked().Prepend(current ?? "").Select(a => _silos.GetValueOrDefault(a)).OfType<SiloState>().Where(s => !except.Contains(s)).ToArray();
+        return Array.Find(ranked, s => s.Subscribed) ?? (ranked.Length > 0 ? ranked[0] : null);
     }
-
-    private static (int Unfit, long RoundTrip) Rank(SiloState silo, long now) =>
-        ((silo.Subscribed ? 0 : 2) + (silo.AvoidUntil > now ? 1 : 0), silo.RoundTrip.Ticks);
 
     private async Task WatchAsync(SiloState silo, CancellationToken cancellationToken)
     {
@@ -146,7 +141,7 @@ internal sealed partial class SiloPool(
                 {
                     Learn(await silo.Link.HelloAsync(hello(), cancellationToken));
                     using var measuring = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-                    var measured = MeasureAsync(silo, measuring.Token);
+                    var measured = Task.CompletedTask;
                     try
                     {
                         await new ControlStream(silo.Link, sessions, time).RunAsync(
@@ -155,7 +150,9 @@ internal sealed partial class SiloPool(
                                 silo.Failures = 0;
                                 silo.Subscribed = true;
                                 LogSubscribed(logger, silo.Link.Address);
+                                measured = MeasureAsync(silo, measuring.Token);
                             },
+                            Learn,
                             cancellationToken);
                     }
                     finally
@@ -170,14 +167,16 @@ internal sealed partial class SiloPool(
                     reason = e.Message;
                 }
 
-                if (silo.Failures >= ForgetAfterFailures && IsForgotten(silo))
+                _choice.Failed(silo.Link.Address);
+                silo.GoDown();
+                if (++silo.Failures >= ForgetAfterFailures && IsForgotten(silo))
                 {
                     LogForgotten(logger, silo.Link.Address);
                     return;
                 }
 
                 // Full jitter: after a silo's restart not all gateways come back at once.
-                var ceiling = Math.Min(10_000, 250 << Math.Min(silo.Failures++, 6));
+                var ceiling = Math.Min(10_000, 250 << Math.Min(silo.Failures - 1, 6));
                 var delay = TimeSpan.FromMilliseconds(Random.Shared.Next(20, ceiling));
                 LogControlClosed(logger, silo.Link.Address, reason, (long)delay.TotalMilliseconds);
                 await Task.Delay(delay, time, cancellationToken);
@@ -193,11 +192,11 @@ internal sealed partial class SiloPool(
         }
     }
 
-    // Not a seed, not named by the silos that answer, and nothing of ours lives there.
+    // Not a seed, not announced by the silos that answer, and nothing of ours lives there.
     private bool IsForgotten(SiloState silo)
     {
-        if (_seeds.Contains(silo.Link.Address) || !IsConnected || _named.Contains(silo.Link.Address, StringComparer.OrdinalIgnoreCase)
-            || sessions.SessionsAt(silo.Link.Address).Count > 0 || !_silos.TryRemove(silo.Link.Address, out _))
+        var address = silo.Link.Address;
+        if (!IsConnected || _choice.Addresses.Contains(address, StringComparer.OrdinalIgnoreCase) || sessions.SessionsAt(address).Count > 0 || !_silos.TryRemove(address, out _))
         {
             return false;
         }
@@ -213,21 +212,40 @@ internal sealed partial class SiloPool(
             while (true)
             {
                 var begin = time.GetTimestamp();
-                Learn(await silo.Link.HelloAsync(hello(), cancellationToken));
-                silo.Measured(time.GetElapsedTime(begin));
-                await Task.Delay(s_measureInterval, time, cancellationToken);
+                try
+                {
+                    await silo.Link.PingAsync(s_pingDeadline, cancellationToken);
+                    _choice.Measured(silo.Link.Address, time.GetElapsedTime(begin));
+                }
+                catch (GridException e)
+                {
+                    // Its control stream may live on: it ends no session, but new ones go elsewhere until it answers.
+                    LogNoAnswer(logger, silo.Link.Address, e.Code);
+                    _choice.Failed(silo.Link.Address);
+                    silo.GoDown();
+                }
+
+                await Task.Delay(_choice.NextMeasurement(), time, cancellationToken);
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or GridException)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            // The control stream will tell; what was measured stays.
+            // The control stream is over.
         }
     }
 
     private void Learn(GatewayWelcome welcome)
     {
         _firstWelcome.TrySetResult(welcome);
-        _named = welcome.Silos;
-        Watch(welcome.Silos);
+
+        // A silo of an older version says only who is active; what a newer one has said counts more.
+        Learn(welcome.Announced ?? new SiloAnnouncements(
+            0, [.. (welcome.Silos ?? []).Select(a => new SiloAnnouncement(a, a, null, SiloAnnouncement.Active, (long)TimeSpan.FromHours(1).TotalSeconds))]));
+    }
+
+    private void Learn(SiloAnnouncements announced)
+    {
+        if (_choice.Announce(announced))
+            Watch(_choice.Addresses);
     }
 }

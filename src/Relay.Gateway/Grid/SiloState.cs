@@ -1,9 +1,11 @@
 namespace Relay.Gateway.Grid;
 
-/// <summary>One known silo: its link, and what was measured. Written by its own loop, read by the choice.</summary>
+/// <summary>One known silo: its link and whether it answers. Written by its own loop, read by the questions.</summary>
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Tokens may still be about to be linked; a source without timer or wait handle holds nothing to dispose.")]
 internal sealed class SiloState(SiloLink link, CancellationTokenSource stop)
 {
-    private long _roundTripTicks = long.MaxValue;
+    private readonly Lock _lock = new();
+    private CancellationTokenSource _down = new();
     private volatile bool _subscribed;
 
     public SiloLink Link { get; } = link;
@@ -22,15 +24,23 @@ internal sealed class SiloState(SiloLink link, CancellationTokenSource stop)
         set => _subscribed = value;
     }
 
-    /// <summary>Smoothed time of one small request on a warm connection; MaxValue before the first.</summary>
-    public TimeSpan RoundTrip => new(Interlocked.Read(ref _roundTripTicks));
-
-    /// <summary>Timestamp until which a failed silo is not chosen while another one can be; 0: chosen freely.</summary>
-    public long AvoidUntil { get; set; }
-
-    public void Measured(TimeSpan roundTrip)
+    /// <summary>Cancelled when the silo is next found not to answer: whoever waits for it asks another one.</summary>
+    public CancellationToken Down
     {
-        var former = Interlocked.Read(ref _roundTripTicks);
-        Interlocked.Exchange(ref _roundTripTicks, former == long.MaxValue ? roundTrip.Ticks : ((former * 3) + roundTrip.Ticks) / 4);
+        get
+        {
+            lock (_lock)
+                return _down.Token;
+        }
+    }
+
+    /// <summary>It does not answer: wakes those who wait for it. Later questions may try it again.</summary>
+    public void GoDown()
+    {
+        CancellationTokenSource down;
+        lock (_lock)
+            (down, _down) = (_down, new CancellationTokenSource());
+
+        down.Cancel();
     }
 }

@@ -18,6 +18,9 @@ internal sealed record GatewayOptions
     /// <summary>Grid addresses "host:port" of silos to begin with. Empty: those of the token's <c>silos</c> claim.</summary>
     public IReadOnlyList<string> Silos { get; init; } = [];
 
+    /// <summary>Where this gateway is: of silos that are equally near one here is used. Empty: unknown.</summary>
+    public string Region { get; init; } = "";
+
     /// <summary>Where the key and certificate are kept (below, in <c>gateway-NAME</c>). Default: ./.relay.</summary>
     public string StateDirectory { get; init; } = ".relay";
 

@@ -17,6 +17,7 @@ internal static class GatewayOptionsReader
           --ssh-listen HOST:PORT      RELAY_SSH_LISTEN            default: 127.0.0.1:2222
           --ssh-advertise HOST:PORT   RELAY_SSH_ADVERTISE         default: the listening address
           --silos HOST:PORT,…         RELAY_SILOS                 default: the token's
+          --region NAME               RELAY_REGION                where this gateway is; silos there are preferred among equally near ones
           --state-dir DIR             RELAY_STATE_DIR             default: ./.relay
           --gateway-http-listen H:P   RELAY_GATEWAY_HTTP_LISTEN   /healthz, /readyz, /metrics; default: none
           --drain-seconds N           RELAY_GATEWAY_DRAIN_SECONDS default: 30
@@ -29,6 +30,7 @@ internal static class GatewayOptionsReader
         ("--ssh-listen", "RELAY_SSH_LISTEN"),
         ("--ssh-advertise", "RELAY_SSH_ADVERTISE"),
         ("--silos", "RELAY_SILOS"),
+        ("--region", "RELAY_REGION"),
         ("--state-dir", "RELAY_STATE_DIR"),
         ("--gateway-http-listen", "RELAY_GATEWAY_HTTP_LISTEN"),
         ("--drain-seconds", "RELAY_GATEWAY_DRAIN_SECONDS"),
@@ -49,6 +51,7 @@ internal static class GatewayOptionsReader
             SshListen = Value("RELAY_SSH_LISTEN") ?? "127.0.0.1:2222",
             SshAdvertise = Value("RELAY_SSH_ADVERTISE"),
             Silos = Value("RELAY_SILOS")?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [],
+            Region = Value("RELAY_REGION") ?? "",
             StateDirectory = Value("RELAY_STATE_DIR") ?? ".relay",
             HttpListen = Value("RELAY_GATEWAY_HTTP_LISTEN"),
         };

@@ -32,6 +32,9 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
     /// <summary>Sessions live now.</summary>
     public int SessionCount => _live.Count;
 
+    /// <summary>Grid address of the silo that new sessions go to first; null: none is known.</summary>
+    public string? ChosenSilo => _silos?.Chosen;
+
     /// <summary>Users can log in: a silo can be asked, and the gateway is not going down.</summary>
     public bool IsReady => !_draining && _listener is not null && _silos is { IsConnected: true };
 
@@ -49,7 +52,7 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
         // Bound before the silos are met: what is advertised must be known.
         _ = GatewayOptionsReader.TryParseEndPoint(options.SshListen, out var endPoint);
         var upstreams = new UpstreamConnector(options.UpstreamTimeout, options.KeepAliveInterval, time);
-        _silos = new SiloPool(Introduce, () => _credential, _live, time, loggers.CreateLogger<SiloPool>());
+        _silos = new SiloPool(Introduce, () => _credential, _live, options.Region, time, loggers.CreateLogger<SiloPool>());
         var users = new UserConnection(options, _silos, _live, upstreams, Metrics, time, loggers.CreateLogger<UserConnection>());
         var hostKeys = new List<SshPrivateKey>(1);
         _listener = new SshListener(options, users, hostKeys, Metrics, time, loggers.CreateLogger<SshListener>());
@@ -65,6 +68,7 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
         hostKeys.Add(_hostKey);
         Metrics.Gauge("relay_gateway_sessions", () => _live.Count);
         Metrics.Gauge("relay_gateway_startups", () => _listener.Startups);
+        Metrics.Gauge("relay_gateway_silo_moves", () => _silos.Moves);
         Metrics.Gauge("relay_gateway_ready", () => IsReady ? 1 : 0);
     }
 

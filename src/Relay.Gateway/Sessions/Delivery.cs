@@ -8,21 +8,34 @@ internal static class Delivery
     /// <summary>How long a delivery is tried.</summary>
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
 
+    /// <summary>To the session's own silo, and when that does not take it to each other one.</summary>
     /// <exception cref="GridException">Refused, or the limit has passed.</exception>
-    public static async Task RetryAsync(Func<CancellationToken, Task> send, TimeProvider time)
+    public static async Task RetryAsync(GatewaySession session, Func<SiloLink, Task> send)
     {
+        var time = session.Time;
         var begin = time.GetTimestamp();
         for (var attempt = 0; ; attempt++)
         {
-            try
+            GridException? failed = null;
+            foreach (var silo in attempt == 0 ? [session.Silo] : session.Fallback.Besides(session.Silo).Prepend(session.Silo))
             {
-                await send(CancellationToken.None);
-                return;
+                try
+                {
+                    await send(silo);
+                    return;
+                }
+                catch (GridException e) when (e.IsTransient)
+                {
+                    failed ??= e;
+                }
             }
-            catch (GridException e) when (e.IsTransient && time.GetElapsedTime(begin) < Limit)
+
+            if (time.GetElapsedTime(begin) >= Limit)
             {
-                await Task.Delay(TimeSpan.FromMilliseconds(100 << Math.Min(attempt, 4)), time);
+                throw failed!;
             }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(100 << Math.Min(attempt, 4)), time);
         }
     }
 }

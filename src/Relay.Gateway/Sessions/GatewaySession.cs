@@ -16,9 +16,9 @@ internal sealed class GatewaySession : IByteCounter
     private long _bytesDown;
     private int _recordings;
 
-    public GatewaySession(SiloLink silo, LoginName login, OpenSessionResponse opened, TimeProvider time)
+    public GatewaySession(SiloLink silo, ISiloFallback fallback, LoginName login, OpenSessionResponse opened, TimeProvider time)
     {
-        (Silo, Login, Time) = (silo, login, time);
+        (Silo, Fallback, Login, Time) = (silo, fallback, login, time);
         Id = opened.SessionId;
         Upstream = opened.Upstream ?? throw new ArgumentException("A session needs an upstream.", nameof(opened));
         Recording = opened.Recording ?? new RecordingSettings(Enabled: false, Input: false);
@@ -30,6 +30,9 @@ internal sealed class GatewaySession : IByteCounter
 
     /// <summary>The silo that opened it: the only one to be asked about it.</summary>
     public SiloLink Silo { get; }
+
+    /// <summary>Who takes its records when <see cref="Silo"/> does not.</summary>
+    public ISiloFallback Fallback { get; }
 
     public LoginName Login { get; }
 

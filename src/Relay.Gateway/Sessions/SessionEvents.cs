@@ -48,7 +48,7 @@ internal sealed class SessionEvents(GatewaySession session)
     {
         try
         {
-            await Delivery.RetryAsync(ct => session.Silo.ReportEventAsync(session.Id, request, ct), session.Time);
+            await Delivery.RetryAsync(session, silo => silo.ReportEventAsync(session.Id, request, CancellationToken.None));
         }
         catch (GridException e) when (session.Recording.Enabled)
         {

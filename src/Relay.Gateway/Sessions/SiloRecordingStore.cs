@@ -10,7 +10,7 @@ internal sealed class SiloRecordingStore(GatewaySession session) : IRecordingSto
     {
         try
         {
-            await Delivery.RetryAsync(ct => session.Silo.StoreChunkAsync(session.Id, recording, sequence, gzip, title, last, ct), session.Time);
+            await Delivery.RetryAsync(session, silo => silo.StoreChunkAsync(session.Id, recording, sequence, gzip, title, last, CancellationToken.None));
         }
         catch (GridException e)
         {

@@ -96,7 +96,7 @@ internal sealed class LoginAuthenticator(PrefaceStream transport, IPEndPoint cli
         }
 
         metrics.OnSessionOpened();
-        Session = new GatewaySession(silo, login, answer, time);
+        Session = new GatewaySession(silo, silos, login, answer, time);
         onOpened(Session);
         return SshAuthOutcome.Accept(answer.Message is null ? null : Banner(answer.Message));
     }

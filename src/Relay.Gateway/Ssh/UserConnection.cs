@@ -134,7 +134,7 @@ internal sealed partial class UserConnection(
         try
         {
             var request = new EndSessionRequest(end.Outcome, session.BytesUp, session.BytesDown);
-            await Delivery.RetryAsync(ct => session.Silo.EndSessionAsync(session.Id, request, ct), time);
+            await Delivery.RetryAsync(session, silo => silo.EndSessionAsync(session.Id, request, CancellationToken.None));
         }
         catch (GridException e)
         {

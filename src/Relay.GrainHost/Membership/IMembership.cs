@@ -14,7 +14,7 @@ public interface IMembership
     /// <summary>All rows of the table as it was last read: also silos that start, leave or are dead. In any order.</summary>
     ImmutableArray<SiloMember> Members { get; }
 
-    /// <summary>Raised after <see cref="ActiveSilos"/> has changed, one at a time, on a pool thread. A handler must not block or throw.</summary>
+    /// <summary>Raised after <see cref="ActiveSilos"/> has changed, or a member's state, one at a time, on a pool thread. A handler must not block or throw.</summary>
     event Action<IMembership>? Changed;
 
     /// <summary>Reads the table now instead of at the next refresh.</summary>

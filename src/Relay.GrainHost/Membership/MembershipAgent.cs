@@ -186,8 +186,11 @@ internal sealed partial class MembershipAgent : IMembership, IDisposable
 
     private bool IsLocal(SiloMember member) => member.Incarnation == _local.Incarnation && member.Address == _local.Address;
 
+    private static HashSet<(Guid, MemberStatus)> States(MembershipSnapshot snapshot) => [.. snapshot.Members.Select(m => (m.Incarnation, m.Status))];
+
     private void Apply(MembershipSnapshot snapshot)
     {
+        var former = _snapshot;
         _snapshot = snapshot;
         var own = snapshot.Members.FirstOrDefault(IsLocal);
         var hosting = _joined && !_leaving && own is { Status: MemberStatus.Joining or MemberStatus.Active };
@@ -199,7 +202,7 @@ internal sealed partial class MembershipAgent : IMembership, IDisposable
         // References cache their way by the view's identity: the same silos, the same view.
         if (changed || _view.Version == 0) _view = view;
         if (changed) LogChanged(snapshot.Version, string.Join(", ", view.Active.Select(m => m.Address)));
-        if (changed) Changed?.Invoke(this);
+        if (changed || !States(snapshot).SetEquals(States(former))) Changed?.Invoke(this);
         if (_joined && !_leaving && (own is null || own.Status == MemberStatus.Dead)) Evicted?.Invoke();
     }
 }

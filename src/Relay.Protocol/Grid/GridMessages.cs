@@ -14,7 +14,8 @@ public sealed record GatewayHello(string Gateway, string Version, string SshAddr
 /// <summary>Answer to <see cref="GatewayHello"/>.</summary>
 /// <param name="SshHostKey">OpenSSH private key (PEM): the one host key all gateways of the grid present.</param>
 /// <param name="Silos">Grid addresses "host:port" of the active silos.</param>
-public sealed record GatewayWelcome(string SshHostKey, IReadOnlyList<string> Silos);
+/// <param name="Announced">The same with what a choice needs; null from a silo of an older version.</param>
+public sealed record GatewayWelcome(string SshHostKey, IReadOnlyList<string> Silos, SiloAnnouncements? Announced = null);
 
 /// <summary>Asks who a proven key is: <c>POST /grid/v1/ssh/identify</c>. Sent only after the signature was verified, or with <paramref name="Proven"/> false to learn whether the key is acceptable at all.</summary>
 /// <param name="PublicKey">Key or certificate blob as in RFC 4253 §6.6 / PROTOCOL.certkeys, base64.</param>
@@ -86,8 +87,9 @@ public sealed record SessionEventRequest(string Type, string Status, IReadOnlyDi
 public sealed record EndSessionRequest(string Outcome, long BytesUp, long BytesDown);
 
 /// <summary>One line (NDJSON) of the stream <c>POST /grid/v1/gateway/control</c>, silo to gateway; the request body is one <see cref="ControlSubscription"/>.</summary>
-/// <param name="Type">"end_session" or "ping" (every 5 s).</param>
-public sealed record ControlMessage(string Type, Guid? SessionId, string? Reason);
+/// <param name="Type">"end_session", "ping" (every 5 s) or "silos" (at once, when it changes, and every 20 s); others are ignored.</param>
+/// <param name="Silos">With "silos": which silos there are now.</param>
+public sealed record ControlMessage(string Type, Guid? SessionId, string? Reason, SiloAnnouncements? Silos = null);
 
 /// <summary>The sessions a gateway has when it subscribes; the silo answers with an end_session for each that must not live.</summary>
 public sealed record ControlSubscription(IReadOnlyList<Guid> Sessions);
@@ -121,6 +123,7 @@ public sealed record GridError(string ErrorMessage, int StatusCode, string Code,
 [JsonSerializable(typeof(EndSessionRequest))]
 [JsonSerializable(typeof(ControlMessage))]
 [JsonSerializable(typeof(ControlSubscription))]
+[JsonSerializable(typeof(SiloAnnouncements))]
 [JsonSerializable(typeof(EnrollRequest))]
 [JsonSerializable(typeof(EnrollResponse))]
 [JsonSerializable(typeof(PeerHeartbeat))]

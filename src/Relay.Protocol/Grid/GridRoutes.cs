@@ -18,6 +18,9 @@ public static class GridRoutes
     /// <summary>Server-streamed NDJSON of <see cref="ControlMessage"/>.</summary>
     public const string Control = "/grid/v1/gateway/control";
 
+    /// <summary>Answered at once with 204: the silo lives, and this is how far away it is. Method GET.</summary>
+    public const string Ping = "/grid/v1/gateway/ping";
+
     /// <summary>See <see cref="IdentifyRequest"/>.</summary>
     public const string Identify = "/grid/v1/ssh/identify";
 

@@ -17,6 +17,9 @@ internal sealed partial class GatewayRoutes(
     SessionRegistry registry,
     TimeProvider time,
     GridDrain drain,
+    DrainState life,
+    SiloAnnouncer announcer,
+    StoreHealth store,
     ILogger<GatewayRoutes> logger) : IGridRoutes
 {
     /// <summary>A gateway that hears nothing for a few of these goes to another silo.</summary>
@@ -32,6 +35,7 @@ internal sealed partial class GatewayRoutes(
     {
         routes.MapPost(GridRoutes.Hello, HelloAsync).For(GridRole.Gateway);
         routes.MapPost(GridRoutes.Control, ControlAsync).For(GridRole.Gateway);
+        routes.MapGet(GridRoutes.Ping, () => Results.NoContent()).For(GridRole.Gateway);
     }
 
     private async Task HelloAsync(HttpContext context)
@@ -58,9 +62,11 @@ internal sealed partial class GatewayRoutes(
             LogHello(logger, name, hello.Version, hello.SshAddress);
         }
 
-        await directory.GatewaySeenAsync(name, hello.SshAddress, hello.Version, self.Address, context.RequestAborted);
-        var silos = await directory.GridAddressesAsync(context.RequestAborted);
-        var welcome = new GatewayWelcome(authorities.GatewayHostKey.ExportOpenSsh("relay-gateway"), silos.Count == 0 ? [self.Address] : silos);
+        // The directory is for people; a gateway must be able to come while the database is away.
+        await SightAsync(name, context.RequestAborted);
+        var silos = announcer.ForGateways();
+        var welcome = new GatewayWelcome(
+            authorities.GatewayHostKey.ExportOpenSsh("relay-gateway"), [.. silos.Silos.Where(s => s.State == SiloAnnouncement.Active).Select(s => s.Address)], silos);
         await GridReply.WriteAsync(context, welcome, GridJson.Default.GatewayWelcome);
     }
 
@@ -85,6 +91,12 @@ internal sealed partial class GatewayRoutes(
         }
 
         var gateway = context.GridPeer().Name;
+        if (life.IsDraining && claim.Sessions.Count == 0)
+        {
+            await GridReply.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "draining", $"silo {self.Name} is shutting down");
+            return;
+        }
+
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, drain.Token);
 
         // Subscribed before the lists are compared: what ends meanwhile comes through the queue.
@@ -92,6 +104,7 @@ internal sealed partial class GatewayRoutes(
         LogSubscribed(logger, gateway, claim.Sessions.Count);
         context.Response.ContentType = "application/x-ndjson";
         await WriteAsync(context, Ping);
+        await WriteAsync(context, new ControlMessage("silos", null, null, announcer.ForGateways()));
         try
         {
             foreach (var dead in await registry.ReconcileAsync(gateway, claim.Sessions, subscriptions.IsOnly(subscription), stop.Token))
@@ -145,7 +158,7 @@ internal sealed partial class GatewayRoutes(
     {
         try
         {
-            if (_hellos.TryGetValue(gateway, out var hello))
+            if (store.Reachable && _hellos.TryGetValue(gateway, out var hello))
                 await directory.GatewaySeenAsync(gateway, hello.SshAddress, hello.Version, self.Address, cancellationToken);
         }
         catch (Npgsql.NpgsqlException e)

@@ -10,6 +10,8 @@ internal static class GridServiceCollectionExtensions
     {
         services.AddSingleton<GridCertificate>();
         services.AddSingleton<GridDrain>();
+        services.AddSingleton<SiloAnnouncer>();
+        services.AddHostedService(s => s.GetRequiredService<SiloAnnouncer>());
         services.AddSingleton<SiloLinks>();
         services.AddSingleton<ISiloHttp>(s => s.GetRequiredService<SiloLinks>());
         services.AddSingleton<ISiloTransport>(s => s.GetRequiredService<SiloLinks>());

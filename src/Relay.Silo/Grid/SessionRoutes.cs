@@ -1,6 +1,7 @@
 using System.Net;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Ssh;
+using Relay.Silo.Hosting;
 using Relay.Silo.Sessions;
 
 namespace Relay.Silo.Grid;
@@ -13,6 +14,7 @@ internal sealed class SessionRoutes(
     SessionAuthorizer authorizer,
     SessionStore store,
     HostKeyPins hostKeys,
+    DrainState life,
     TimeProvider time) : IGridRoutes
 {
     private const int MaxKeyBytes = 16 * 1024;
@@ -71,6 +73,12 @@ internal sealed class SessionRoutes(
         if (string.IsNullOrEmpty(request.Socket))
         {
             await GridReply.RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_message", "socket is missing");
+            return;
+        }
+
+        if (life.IsDraining)
+        {
+            await GridReply.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "draining", "this silo is shutting down: another one opens the session");
             return;
         }
 

@@ -21,13 +21,16 @@ internal static class HealthEndpoints
         routes.MapGet("/metrics", Metrics).ExcludeFromDescription();
     }
 
-    private static ContentHttpResult Ready(StoreHealth store) => store.Reachable
-        ? TypedResults.Text("ready\n")
+    private static ContentHttpResult Ready(StoreHealth store, DrainState drain) =>
+        drain.IsDraining ? TypedResults.Text("draining\n", statusCode: StatusCodes.Status503ServiceUnavailable)
+        : store.Reachable ? TypedResults.Text("ready\n")
         : TypedResults.Text("the database does not answer\n", statusCode: StatusCodes.Status503ServiceUnavailable);
 
-    private static JsonHttpResult<SiloHealth> Health(StoreHealth store, GridHealth grid, SiloIdentity self, SessionRegistry sessions)
+    private static JsonHttpResult<SiloHealth> Health(StoreHealth store, GridHealth grid, DrainState drain, SiloIdentity self, SessionRegistry sessions)
     {
-        var status = store.Reachable ? "ok" : $"the database cannot be reached since {store.Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC: sessions go on, changes are not possible";
+        var status = drain.IsDraining ? "draining: takes no new work and stops when its sessions are over, or at the limit"
+            : store.Reachable ? "ok"
+            : $"the database cannot be reached since {store.Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC: sessions go on, changes are not possible";
         return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count), HealthJson.Default.SiloHealth);
     }
 

@@ -106,6 +106,7 @@ internal sealed partial class SiloHost : IAsyncDisposable
         builder.Services.AddRouting();
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton(endpoints);
+        builder.Services.AddSingleton<DrainState>();
         builder.Services.AddSingleton(s => new SiloIdentity(options.Name, endpoints.Grid, s.GetRequiredService<ILocalSilo>().Incarnation));
         builder.Services.AddSingleton(time);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);

@@ -62,6 +62,16 @@ internal sealed class GatewaySubscriptions(TimeProvider time)
         }
     }
 
+    /// <summary>To every control stream there is.</summary>
+    public void PublishToAll(ControlMessage message)
+    {
+        lock (_lock)
+        {
+            foreach (var subscription in _gateways.Values.SelectMany(g => g.Subscriptions))
+                subscription.Offer(message);
+        }
+    }
+
     private Gateway Entry(string gateway)
     {
         if (!_gateways.TryGetValue(gateway, out var entry))

@@ -64,6 +64,15 @@ internal sealed class ScriptedSilo : IAsyncDisposable
 
     public IReadOnlyList<string>? KnownSilos { get; set; }
 
+    /// <summary>What the welcome announces; null: nothing, as an older silo does.</summary>
+    public SiloAnnouncements? Announced { get; set; }
+
+    /// <summary>Opens no session, as one that drains.</summary>
+    public bool Draining { get; set; }
+
+    /// <summary>Completed: requests are answered. A frozen silo takes them and stays silent.</summary>
+    public TaskCompletionSource Thawed { get; set; } = Done();
+
     public ConcurrentQueue<IdentifyRequest> Identified { get; } = new();
 
     public ConcurrentQueue<OpenSessionRequest> Opened { get; } = new();
@@ -127,6 +136,16 @@ internal sealed class ScriptedSilo : IAsyncDisposable
         }
     }
 
+    /// <summary>Tells every gateway which silos there are.</summary>
+    public void Announce(SiloAnnouncements silos)
+    {
+        Announced = silos;
+        foreach (var control in _controls.Values)
+        {
+            control.Writer.TryWrite(new ControlMessage("silos", null, null, silos));
+        }
+    }
+
     /// <summary>Ends all control streams, as a restart does.</summary>
     public void DropControlStreams()
     {
@@ -170,8 +189,16 @@ internal sealed class ScriptedSilo : IAsyncDisposable
         await _application.DisposeAsync();
     }
 
+    private static TaskCompletionSource Done()
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        done.SetResult();
+        return done;
+    }
+
     private async Task ServeAsync(HttpContext context)
     {
+        await Thawed.Task.WaitAsync(context.RequestAborted).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         var path = context.Request.Path.Value!;
         if (path == GridRoutes.Enroll)
         {
@@ -190,7 +217,10 @@ internal sealed class ScriptedSilo : IAsyncDisposable
         {
             case GridRoutes.Hello:
                 await ReadAsync(context, GridJson.Default.GatewayHello);
-                await AnswerAsync(context, new GatewayWelcome(HostKey.ExportOpenSsh("host"), KnownSilos ?? [Address]), GridJson.Default.GatewayWelcome);
+                await AnswerAsync(context, new GatewayWelcome(HostKey.ExportOpenSsh("host"), KnownSilos ?? [Address], Announced), GridJson.Default.GatewayWelcome);
+                break;
+            case GridRoutes.Ping:
+                context.Response.StatusCode = 204;
                 break;
             case GridRoutes.Control:
                 await ControlAsync(context);
@@ -202,6 +232,13 @@ internal sealed class ScriptedSilo : IAsyncDisposable
                 break;
             case GridRoutes.Sessions:
                 var open = await ReadAsync(context, GridJson.Default.OpenSessionRequest);
+                if (Draining)
+                {
+                    context.Response.StatusCode = 503;
+                    await AnswerAsync(context, new GridError("this silo is shutting down", 503, "draining"), GridJson.Default.GridError);
+                    break;
+                }
+
                 Opened.Enqueue(open);
                 await AnswerAsync(context, Open(open), GridJson.Default.OpenSessionResponse);
                 break;

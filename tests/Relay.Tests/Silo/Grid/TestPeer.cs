@@ -102,13 +102,13 @@ internal sealed class TestPeer : IDisposable
         public async Task<ControlMessage?> NextAsync() =>
             await reader.ReadLineAsync(TestContext.Current.CancellationToken) is { } line ? JsonSerializer.Deserialize(line, GridJson.Default.ControlMessage) : null;
 
-        /// <summary>The next order, pings left out.</summary>
+        /// <summary>The next order; pings and announcements left out.</summary>
         public async Task<ControlMessage?> NextOrderAsync()
         {
             while (true)
             {
                 var message = await NextAsync();
-                if (message is not { Type: "ping" })
+                if (message is not { Type: "ping" or "silos" })
                     return message;
             }
         }
