@@ -50,8 +50,8 @@ internal static class ConnectorCommands
 
     private static Command Delete() => new Command("delete", "Delete a connector and its tokens").With(s_connector).OnApi(async (context, api, parsed, cancellationToken) =>
     {
-        await api.DeleteAsync(Path(parsed), cancellationToken);
-        context.Render.Done("{}", $"✓ Connector {parsed.GetRequiredValue(s_connector)} deleted.");
+        var json = await api.DeleteAsync(Path(parsed), cancellationToken);
+        context.Render.Done(json, $"✓ Connector {parsed.GetRequiredValue(s_connector)} deleted.");
     });
 
     private static string Path(ParseResult parsed) => $"{ApiRoutes.Connectors}/{ApiClient.Segment(parsed.GetRequiredValue(s_connector))}";

@@ -48,8 +48,8 @@ internal static class GroupCommands
 
     private static Command Delete() => new Command("delete", "Delete a group").With(s_group).OnApi(async (context, api, parsed, cancellationToken) =>
     {
-        await api.DeleteAsync(Path(parsed), cancellationToken);
-        context.Render.Done("{}", $"✓ Group {parsed.GetRequiredValue(s_group)} deleted.");
+        var json = await api.DeleteAsync(Path(parsed), cancellationToken);
+        context.Render.Done(json, $"✓ Group {parsed.GetRequiredValue(s_group)} deleted.");
     });
 
     private static Command Member(string verb, HttpMethod method) =>

@@ -42,8 +42,8 @@ internal static class KeyCommands
         var key = new Argument<string>("key") { Description = "Key id or fingerprint" };
         return new Command("delete", "Remove a key; sessions opened with it end").With(key, s_user).OnApi(async (context, api, parsed, cancellationToken) =>
         {
-            await api.DeleteAsync($"{Path(parsed)}/{ApiClient.Segment(parsed.GetRequiredValue(key))}", cancellationToken);
-            context.Render.Done("{}", $"✓ Key {parsed.GetRequiredValue(key)} removed.");
+            var json = await api.DeleteAsync($"{Path(parsed)}/{ApiClient.Segment(parsed.GetRequiredValue(key))}", cancellationToken);
+            context.Render.Done(json, $"✓ Key {parsed.GetRequiredValue(key)} removed.");
         });
     }
 }

@@ -89,8 +89,8 @@ internal static class PolicyCommands
 
     private static Command Delete() => new Command("delete", "Delete a policy; sessions it admitted end").With(s_policy).OnApi(async (context, api, parsed, cancellationToken) =>
     {
-        await api.DeleteAsync(Path(parsed.GetRequiredValue(s_policy)), cancellationToken);
-        context.Render.Done("{}", $"✓ Policy {parsed.GetRequiredValue(s_policy)} deleted.");
+        var json = await api.DeleteAsync(Path(parsed.GetRequiredValue(s_policy)), cancellationToken);
+        context.Render.Done(json, $"✓ Policy {parsed.GetRequiredValue(s_policy)} deleted.");
     });
 
     private static JsonElement ReadDocument(string path)

@@ -41,8 +41,8 @@ internal static class SocketCommands
 
     private static Command Delete() => new Command("delete", "Delete a socket; its live sessions end").With(s_socket).OnApi(async (context, api, parsed, cancellationToken) =>
     {
-        await api.DeleteAsync(Path(parsed.GetRequiredValue(s_socket)), cancellationToken);
-        context.Render.Done("{}", $"✓ Socket {parsed.GetRequiredValue(s_socket)} deleted.");
+        var json = await api.DeleteAsync(Path(parsed.GetRequiredValue(s_socket)), cancellationToken);
+        context.Render.Done(json, $"✓ Socket {parsed.GetRequiredValue(s_socket)} deleted.");
     });
 
     private static Command ListPolicies()

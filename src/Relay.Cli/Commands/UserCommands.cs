@@ -78,7 +78,7 @@ internal static class UserCommands
 
     private static Command Delete() => new Command("delete", "Delete a user; their live sessions end").With(s_user).OnApi(async (context, api, parsed, cancellationToken) =>
     {
-        await api.DeleteAsync(Path(parsed), cancellationToken);
-        context.Render.Done("{}", $"✓ User {parsed.GetRequiredValue(s_user)} deleted.");
+        var json = await api.DeleteAsync(Path(parsed), cancellationToken);
+        context.Render.Done(json, $"✓ User {parsed.GetRequiredValue(s_user)} deleted.");
     });
 }

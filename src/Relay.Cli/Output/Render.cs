@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Text.Json;
+using Relay.Api;
 using Spectre.Console;
 
 namespace Relay.Cli.Output;
@@ -47,7 +50,32 @@ internal sealed class Render(bool json, TextWriter output, TextWriter error)
     }
 
     /// <summary>A sentence about what was done; with JSON output the API's answer instead.</summary>
-    public void Done(string rawJson, string sentence) => Out.WriteLine(Json ? rawJson : sentence);
+    public void Done(string rawJson, string sentence)
+    {
+        Out.WriteLine(Json ? rawJson : sentence);
+        if (!Json && InForce(rawJson) is { } where)
+            Error.WriteLine(where);
+    }
+
+    /// <summary>Where in the grid the change is in force, when the answer says so; not data, so for stderr. Null: it does not.</summary>
+    public static string? InForce(string rawJson)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(rawJson);
+            if (document.RootElement.ValueKind != JsonValueKind.Object || !document.RootElement.TryGetProperty("revocation", out var element)
+                || element.Deserialize(ApiJson.Default.Revocation) is not { Silos: > 0 } revocation)
+                return null;
+            var text = string.Create(CultureInfo.InvariantCulture, $"in force on {revocation.Confirmed} of {revocation.Silos} {(revocation.Silos == 1 ? "silo" : "silos")}");
+            return revocation.Confirmed == revocation.Silos
+                ? string.Create(CultureInfo.InvariantCulture, $"{text} ({revocation.Seconds:0.00} s)")
+                : $"⚠ {text}: the others had not confirmed after {revocation.Seconds.ToString("0.0", CultureInfo.InvariantCulture)} s";
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>Names and descriptions are other people's text: control characters must not reach the terminal.</summary>
     public static string Printable(string text) =>

@@ -41,6 +41,8 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
             await FarewellAsync(end.Message);
         }
 
+        session.SetTold();
+
         await stop.CancelAsync();
         await user.DisposeAsync();
         await Task.WhenAll(incoming, target, limit);

@@ -12,6 +12,7 @@ namespace Relay.Gateway.Sessions;
 internal sealed class GatewaySession : IByteCounter
 {
     private readonly TaskCompletionSource<SessionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _told = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _bytesUp;
     private long _bytesDown;
     private int _recordings;
@@ -50,6 +51,9 @@ internal sealed class GatewaySession : IByteCounter
     /// <summary>Completes with the reason as soon as something ends the session; never faults.</summary>
     public Task<SessionEnd> Ended => _ended.Task;
 
+    /// <summary>Over when the user has been told why the session ended, or needs no telling.</summary>
+    public Task Told => _told.Task;
+
     /// <summary>Payload from the user, over all channels.</summary>
     public long BytesUp => Interlocked.Read(ref _bytesUp);
 
@@ -68,4 +72,7 @@ internal sealed class GatewaySession : IByteCounter
 
     /// <summary>Begins the end; whoever runs the session does the rest. Only the first call counts.</summary>
     public void End(SessionEnd end) => _ended.TrySetResult(end);
+
+    /// <summary>See <see cref="Told"/>.</summary>
+    public void SetTold() => _told.TrySetResult();
 }

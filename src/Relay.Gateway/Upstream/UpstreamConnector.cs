@@ -31,7 +31,7 @@ internal sealed class UpstreamConnector(TimeSpan timeout, TimeSpan keepAlive, Ti
     {
         try
         {
-            return await session.Silo.OpenStreamAsync(session.Id, cancellationToken);
+            return new ReasonedStream(await session.Silo.OpenStreamAsync(session.Id, cancellationToken), session);
         }
         catch (StreamOpenException e)
         {

@@ -1,7 +1,9 @@
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.OpenApi;
 using Relay.Api;
 using Relay.Silo.Api.Http;
 using Relay.Silo.Api.Resources;
+using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.Api;
 
@@ -10,6 +12,8 @@ internal static class ApiServices
 {
     public static IServiceCollection AddRelayApi(this IServiceCollection services)
     {
+        services.TryAddSingleton<DatabaseSignals>();
+        services.TryAddSingleton<GridConfirmation>();
         services.AddSingleton<LoginApi>().AddSingleton<UsersApi>().AddSingleton<SshKeysApi>().AddSingleton<GroupsApi>()
             .AddSingleton<ConnectorsApi>().AddSingleton<TokensApi>().AddSingleton<SocketsApi>().AddSingleton<PoliciesApi>()
             .AddSingleton<PolicyTestApi>().AddSingleton<AttachmentsApi>().AddSingleton<SessionsApi>().AddSingleton<RecordingsApi>()

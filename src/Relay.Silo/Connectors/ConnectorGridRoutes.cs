@@ -65,6 +65,7 @@ internal sealed class ConnectorGridRoutes : IGridRoutes
             return;
         }
 
+        context.Response.Headers[StreamHeaders.TokenHeader] = tunnel.Connector.TokenId.ToString("D");
         await using (stream)
         await using (var exchange = await DuplexExchange.AcceptAsync(context))
             await StreamPump.RunAsync(exchange, stream);

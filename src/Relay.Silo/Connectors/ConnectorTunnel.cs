@@ -197,12 +197,19 @@ internal sealed class ConnectorTunnel : IDisposable
 /// <summary>The headers of a stream opening, on the tunnel and between silos.</summary>
 internal static class StreamHeaders
 {
+    /// <summary>Of a silo's answer to another: see <see cref="Token"/>.</summary>
+    public const string TokenHeader = "relay-token-id";
+
     public static void Write(HttpRequestMessage request, Guid session, long epoch, StreamTarget target)
     {
         request.Headers.TryAddWithoutValidation(TunnelWire.SessionHeader, session.ToString());
         request.Headers.TryAddWithoutValidation(TunnelWire.EpochHeader, epoch.ToString(CultureInfo.InvariantCulture));
         request.Headers.TryAddWithoutValidation(TunnelWire.TargetHeader, target.ToString());
     }
+
+    /// <summary>Between silos: which token opened the tunnel that the stream goes through. Empty: the other silo does not say.</summary>
+    public static Guid Token(HttpResponseMessage response) =>
+        response.Headers.NonValidated.TryGetValues(TokenHeader, out var values) && Guid.TryParse(values.ToString(), out var token) ? token : Guid.Empty;
 
     /// <summary>False: a header is missing or not what it should be.</summary>
     public static bool TryRead(HttpRequest request, out Guid session, out long epoch, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out StreamTarget? target)

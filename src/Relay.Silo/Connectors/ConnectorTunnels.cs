@@ -11,6 +11,9 @@ internal sealed class ConnectorTunnels
     private readonly ConcurrentDictionary<Guid, ConnectorTunnel> _attached = new();
     private readonly ConcurrentDictionary<Guid, long> _epochs = new();
 
+    /// <summary>A tunnel was registered; on the registering thread.</summary>
+    public event Action<ConnectorTunnel>? Added;
+
     public int Count => _attached.Count;
 
     /// <summary>The tunnels that take streams.</summary>
@@ -33,7 +36,10 @@ internal sealed class ConnectorTunnels
         if (!Admit(tunnel.Connector.ConnectorId, tunnel.Epoch))
             return false;
         var kept = _attached.AddOrUpdate(tunnel.Connector.ConnectorId, tunnel, (_, old) => old.Epoch < tunnel.Epoch ? tunnel : old);
-        return kept == tunnel;
+        if (kept != tunnel)
+            return false;
+        Added?.Invoke(tunnel);
+        return true;
     }
 
     /// <summary>Takes whatever tunnel the connector has here out of the registry, to be closed before a new one opens.</summary>

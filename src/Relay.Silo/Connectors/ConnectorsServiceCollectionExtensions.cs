@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Relay.Grains.Connectors;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
+using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.Connectors;
 
@@ -27,6 +28,9 @@ internal static class ConnectorsServiceCollectionExtensions
         services.AddSingleton<IGridRoutes, ConnectorGridRoutes>();
         services.AddSingleton<ConnectorAttacher>();
         services.AddSingleton<IStreamRouter, StreamRouter>();
+        services.AddSingleton<TokenWatch>();
+        services.AddSingleton<ISnapshotObserver>(s => s.GetRequiredService<TokenWatch>());
+        services.AddHostedService(s => s.GetRequiredService<TokenWatch>());
         services.AddSingleton<TunnelKeeper>();
         services.AddHostedService(s => s.GetRequiredService<TunnelKeeper>());
         services.TryAddSingleton(s => new ConnectorListenerOptions

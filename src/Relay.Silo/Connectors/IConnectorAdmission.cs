@@ -17,5 +17,6 @@ internal readonly record struct ConnectorAdmission(AdmittedConnector? Connector,
 }
 
 /// <param name="TokenId">The token's row, to be asked again while the tunnel lives.</param>
+/// <param name="Version">The organization's version when the token was found good; 0: not known.</param>
 /// <param name="SshCa">The organization's SSH CA, OpenSSH line.</param>
-internal sealed record AdmittedConnector(Guid ConnectorId, string Name, Guid OrganizationId, Guid TokenId, string SshCa);
+internal sealed record AdmittedConnector(Guid ConnectorId, string Name, Guid OrganizationId, Guid TokenId, string SshCa, long Version = 0);

@@ -26,6 +26,8 @@ internal sealed record ConnectorTarget(Guid SocketId, IReadOnlyList<ConnectorRef
 internal sealed record ConnectorReference(Guid Id, string Name);
 
 /// <summary>An open stream and the way it took. The caller disposes the stream.</summary>
+/// <param name="TokenId">The token that opened the connector's tunnel; empty: the silo that holds it did not say.</param>
+/// <param name="Target">What the connector dialled.</param>
 /// <param name="Silo">Grid address of the silo that holds the connector's tunnel.</param>
 /// <param name="Hops">1: the tunnel is here; 2: through another silo.</param>
-internal sealed record RoutedStream(DuplexStream Stream, Guid ConnectorId, string ConnectorName, string Silo, int Hops);
+internal sealed record RoutedStream(DuplexStream Stream, Guid ConnectorId, string ConnectorName, Guid TokenId, StreamTarget Target, string Silo, int Hops);

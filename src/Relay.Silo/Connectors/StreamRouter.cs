@@ -74,7 +74,7 @@ internal sealed partial class StreamRouter : IStreamRouter
     private async ValueTask<RoutedStream> OpenAsync(Path path, Guid session, StreamTarget target, TimeSpan deadline, CancellationToken cancellationToken)
     {
         if (path.Tunnel is { } tunnel)
-            return new RoutedStream(await tunnel.OpenAsync(session, target, deadline, cancellationToken), path.Connector.Id, path.Connector.Name, _self.Address, Hops: 1);
+            return new RoutedStream(await tunnel.OpenAsync(session, target, deadline, cancellationToken), path.Connector.Id, path.Connector.Name, tunnel.Connector.TokenId, target, _self.Address, Hops: 1);
 
         var lease = path.Lease!;
         var request = new HttpRequestMessage(HttpMethod.Post, $"https://{lease.Silo}{GridRoutes.ConnectorStream(path.Connector.Id)}");
@@ -85,7 +85,7 @@ internal sealed partial class StreamRouter : IStreamRouter
         {
             var stream = await DuplexHttpStream.OpenAsync(_silos.For(lease.Silo), request, deadline, _time, cancellationToken);
             stream.Disposed = count.Decrement;
-            return new RoutedStream(stream, path.Connector.Id, path.Connector.Name, lease.Silo, Hops: 2);
+            return new RoutedStream(stream, path.Connector.Id, path.Connector.Name, StreamHeaders.Token(stream.Response), target, lease.Silo, Hops: 2);
         }
         catch
         {

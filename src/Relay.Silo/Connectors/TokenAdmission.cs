@@ -17,7 +17,7 @@ internal sealed class TokenAdmission(IConnectorTokens tokens, IAuthorities autho
         return check.State switch
         {
             ConnectorTokenState.Valid => ConnectorAdmission.Admitted(new AdmittedConnector(
-                check.ConnectorId, check.ConnectorName, check.OrganizationId, check.TokenId, authorities.SshCaPublic(check.OrganizationId))),
+                check.ConnectorId, check.ConnectorName, check.OrganizationId, check.TokenId, authorities.SshCaPublic(check.OrganizationId), check.Version)),
             ConnectorTokenState.Revoked => ConnectorAdmission.Refused(AttachCodes.TokenRevoked, "this connector token was revoked; make a new one with: relay connector token create"),
             ConnectorTokenState.Expired => ConnectorAdmission.Refused(AttachCodes.TokenExpired, "this connector token has expired; make a new one with: relay connector token create"),
             ConnectorTokenState.ConnectorDeleted => ConnectorAdmission.Refused(AttachCodes.ConnectorDeleted, "the connector of this token was deleted"),

@@ -4,8 +4,7 @@ using Relay.Protocol.Tunnel;
 namespace Relay.Silo.Connectors;
 
 /// <summary>
-/// Keeps what tunnels stand on: renews their leases every 10 s, asks every second whether their tokens still hold, and closes a
-/// tunnel whose lease could have ended by our own monotonic clock, whatever the store says. Safe for concurrent use.
+/// Keeps what tunnels stand on: renews their leases every 10 s, and closes a tunnel whose lease could have ended by our own monotonic clock, whatever the store says. Safe for concurrent use.
 /// </summary>
 internal sealed partial class TunnelKeeper : BackgroundService
 {
@@ -76,7 +75,6 @@ internal sealed partial class TunnelKeeper : BackgroundService
             return;
         try
         {
-            await CheckTokensAsync(tunnels, cancellationToken);
             if (renew)
                 await RenewAsync(tunnels, cancellationToken);
             if (seen)
@@ -118,16 +116,6 @@ internal sealed partial class TunnelKeeper : BackgroundService
                 renewed = _time.GetTimestamp();
             if (seenNow)
                 seen = _time.GetTimestamp();
-        }
-    }
-
-    private async Task CheckTokensAsync(IReadOnlyCollection<ConnectorTunnel> tunnels, CancellationToken cancellationToken)
-    {
-        var lost = await _records.LostTokensAsync([.. tunnels.Select(t => t.Connector.TokenId).Distinct()], cancellationToken);
-        foreach (var tunnel in tunnels)
-        {
-            if (lost.TryGetValue(tunnel.Connector.TokenId, out var why))
-                _ = CloseAsync(tunnel, why.Code, why.Message);
         }
     }
 

@@ -34,37 +34,59 @@ internal sealed partial class StreamRoute(
             return;
         }
 
-        using var opening = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, session.Ended);
-        RoutedStream routed;
-        try
-        {
-            routed = await router.OpenAsync(grant, session.Id, target, opening.Token);
-        }
-        catch (StreamOpenException e)
-        {
-            await RefuseAsync(context, session, e.Error, e.Message);
-            return;
-        }
-        catch (OperationCanceledException) when (session.Ended.IsCancellationRequested)
+        if (!session.TryBeginStream())
         {
             await RefuseAsync(context, session, StreamOpenError.Failed, $"the session has ended: {session.Outcome}");
             return;
         }
 
-        var counters = new StreamPumpCounters();
-        session.StreamOpened(routed.ConnectorId, counters);
+        StreamWay? way = null;
         try
         {
-            await using var upstream = routed.Stream;
-            await store.SetConnectorAsync(session.Id, routed.ConnectorId, routed.ConnectorName, routed.Silo, context.RequestAborted);
-            await using var user = await DuplexExchange.AcceptAsync(context);
-            var ending = await StreamPump.RunAsync(user, routed.Stream, counters, session.Ended);
-            LogStreamEnded(logger, session.Id, ending, counters.FirstToSecond, counters.SecondToFirst);
+            if (await OpenAsync(context, session, grant, target) is { } routed)
+            {
+                way = new StreamWay(routed.ConnectorId, routed.ConnectorName, routed.TokenId, routed.Target);
+                await PumpAsync(context, session, routed, way);
+            }
         }
         finally
         {
-            session.StreamClosed();
+            session.StreamClosed(way);
         }
+    }
+
+    /// <summary>Null: refused, and the gateway has been told why.</summary>
+    private async Task<RoutedStream?> OpenAsync(HttpContext context, LiveSession session, AccessGrant grant, ConnectorTarget target)
+    {
+        using var opening = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, session.Ended);
+        try
+        {
+            return await router.OpenAsync(grant, session.Id, target, opening.Token);
+        }
+        catch (StreamOpenException e)
+        {
+            await RefuseAsync(context, session, e.Error, e.Message);
+            return null;
+        }
+        catch (OperationCanceledException) when (session.Ended.IsCancellationRequested)
+        {
+            await RefuseAsync(context, session, StreamOpenError.Failed, $"the session has ended: {session.Outcome}");
+            return null;
+        }
+    }
+
+    private async Task PumpAsync(HttpContext context, LiveSession session, RoutedStream routed, StreamWay way)
+    {
+        await using var upstream = routed.Stream;
+        var counters = new StreamPumpCounters();
+        session.StreamOpened(way, counters);
+
+        // A swap while it was being opened has not seen which way it goes.
+        registry.StreamOpened(session);
+        await store.SetWayAsync(session.Id, way, routed.Silo, context.RequestAborted);
+        await using var user = await DuplexExchange.AcceptAsync(context);
+        var ending = await StreamPump.RunAsync(user, routed.Stream, counters, session.Ended);
+        LogStreamEnded(logger, session.Id, ending, counters.FirstToSecond, counters.SecondToFirst);
     }
 
     private async Task RefuseAsync(HttpContext context, LiveSession session, StreamOpenError error, string message)

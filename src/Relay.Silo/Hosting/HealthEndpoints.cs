@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Relay.Silo.Grid;
@@ -34,9 +35,9 @@ internal static class HealthEndpoints
         return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count), HealthJson.Default.SiloHealth);
     }
 
-    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, GridHealth grid)
+    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, GridHealth grid, RevocationMetrics revocation)
     {
-        var text = $"""
+        var text = new StringBuilder($"""
             # HELP relay_sessions Sessions that live on this silo.
             # TYPE relay_sessions gauge
             relay_sessions {sessions.Count}
@@ -53,8 +54,9 @@ internal static class HealthEndpoints
             # TYPE relay_grid_majority_reachable gauge
             relay_grid_majority_reachable {(grid.MajorityReachable ? 1 : 0)}
 
-            """;
-        return TypedResults.Text(text, "text/plain; version=0.0.4");
+            """);
+        revocation.Render(text);
+        return TypedResults.Text(text.ToString(), "text/plain; version=0.0.4");
     }
 }
 

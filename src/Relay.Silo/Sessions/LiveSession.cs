@@ -21,6 +21,8 @@ internal sealed class LiveSession
     private readonly CancellationTokenSource _ended = new();
     private string? _outcome;
     private ITimer? _deadline;
+    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly List<StreamWay> _ways = [];
     private Guid? _connectorId;
     private DateTimeOffset? _endsAt;
     private readonly List<StreamPumpCounters> _streams = [];
@@ -42,6 +44,9 @@ internal sealed class LiveSession
 
     /// <summary>Cancelled when the session is over.</summary>
     public CancellationToken Ended { get; }
+
+    /// <summary>Over when the session has ended and none of its streams carries anything any more. Never faulted.</summary>
+    public Task Closed => _closed.Task;
 
     /// <summary>One phrase; null while it lives.</summary>
     public string? Outcome => Volatile.Read(ref _outcome);
@@ -117,18 +122,47 @@ internal sealed class LiveSession
             return _grants.Values.ToHashSet();
     }
 
-    /// <summary>A stream to the target is open; <paramref name="counters"/> go on counting after its end.</summary>
-    public void StreamOpened(Guid connectorId, StreamPumpCounters counters)
+    /// <summary>The ways of the streams that are open.</summary>
+    public IReadOnlyList<StreamWay> Ways()
     {
-        Interlocked.Increment(ref _openStreams);
+        lock (_lock)
+            return [.. _ways];
+    }
+
+    /// <summary>A stream is being opened; <see cref="StreamClosed"/> must follow, whatever comes of it. False: the session is over.</summary>
+    public bool TryBeginStream()
+    {
         lock (_lock)
         {
-            _connectorId = connectorId;
+            if (_outcome is not null)
+                return false;
+            _openStreams++;
+            return true;
+        }
+    }
+
+    /// <summary>The stream leads there; <paramref name="counters"/> go on counting after its end.</summary>
+    public void StreamOpened(StreamWay way, StreamPumpCounters counters)
+    {
+        lock (_lock)
+        {
+            _connectorId = way.ConnectorId;
+            _ways.Add(way);
             _streams.Add(counters);
         }
     }
 
-    public void StreamClosed() => Interlocked.Decrement(ref _openStreams);
+    /// <param name="way">As it was opened; null: it never was.</param>
+    public void StreamClosed(StreamWay? way)
+    {
+        lock (_lock)
+        {
+            if (way is not null)
+                _ways.Remove(way);
+            if (--_openStreams == 0 && _outcome is not null)
+                _closed.TrySetResult();
+        }
+    }
 
     /// <summary>What the gateway counted; never goes back.</summary>
     public void ReportBytes(long up, long down)
@@ -170,6 +204,8 @@ internal sealed class LiveSession
             Volatile.Write(ref _outcome, outcome);
             _deadline?.Dispose();
             _deadline = null;
+            if (_openStreams == 0)
+                _closed.TrySetResult();
         }
 
         // Not under the lock, and not on the caller's time: what hangs on the token runs elsewhere.

@@ -34,6 +34,19 @@ internal sealed class SessionAuthorizer(SnapshotCell snapshots, TimeProvider tim
             new AccessRequest(user.Subject, socket.Facts, session.ClientIp, Country: null, now, action, decisionId) { SessionStartedAt = session.StartedAt < now ? session.StartedAt : now }));
     }
 
+    /// <summary>Why the streams of an allowed session may not go on, by the current snapshot; null: they may.</summary>
+    public SessionVerdict? WhyCut(LiveSession session)
+    {
+        if (snapshots.Find(session.Facts.OrganizationId) is not { } snapshot || !snapshot.Sockets.TryGetValue(session.Facts.SocketId, out var socket))
+            return null;
+
+        // Whom the target takes the user for is the socket's to say: a session as somebody else has outlived that.
+        var why = socket.Target?.DefinedUsername is { } defined && defined != session.Facts.Username
+            ? $"users of {socket.Name} are not {session.Facts.Username ?? "the connector's user"} there any more"
+            : session.Ways().Select(w => w.WhyCut(snapshot, socket)).FirstOrDefault(w => w is not null);
+        return why is null ? null : SessionVerdict.Refused(Guid.CreateVersion7(), snapshot.Version, why);
+    }
+
     // A certificate's own end is not looked at here: it proves who logs in, and what ends a login later is a write to the
     // organization or the session's maximum duration. A withdrawn key or a replaced CA is such a write.
     private static bool Holds(OrgSnapshot snapshot, SessionFacts session) => session.Credential.Kind switch

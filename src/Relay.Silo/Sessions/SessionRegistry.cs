@@ -16,6 +16,10 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
 {
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
 
+    // A row says that it is over when it is: it waits for the streams, but not for one that will not end.
+    private static readonly TimeSpan ClosingLimit = TimeSpan.FromSeconds(5);
+    private static readonly ParallelOptions SideBySide = new() { MaxDegreeOfParallelism = 8 };
+
     private readonly ConcurrentDictionary<Guid, LiveSession> _live = new();
     private readonly ConcurrentDictionary<Guid, Ending> _unwritten = new();
     private readonly Wakeup _wakeup = new();
@@ -24,6 +28,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     private readonly SnapshotCell _snapshots;
     private readonly GatewaySubscriptions _gateways;
     private readonly RecordingStates _recordings;
+    private readonly RevocationMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger<SessionRegistry> _logger;
 
@@ -33,6 +38,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         SnapshotCell snapshots,
         GatewaySubscriptions gateways,
         RecordingStates recordings,
+        RevocationMetrics metrics,
         TimeProvider time,
         ILogger<SessionRegistry> logger)
     {
@@ -41,6 +47,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         _snapshots = snapshots;
         _gateways = gateways;
         _recordings = recordings;
+        _metrics = metrics;
         _time = time;
         _logger = logger;
         gateways.Lost += OnGatewayLost;
@@ -109,12 +116,11 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     {
         if (!session.TryEnd(outcome))
             return;
-        _unwritten[session.Id] = new Ending(session, outcome, audit);
+        _unwritten[session.Id] = new Ending(session, outcome, audit, WakeWhenClosedAsync(session));
         _live.TryRemove(session.Id, out _);
         _gateways.Publish(session.Facts.Gateway, new ControlMessage("end_session", session.Id, reason));
         Finished?.Invoke(session);
         LogEnded(_logger, session.Id, outcome);
-        _wakeup.Set();
     }
 
     /// <summary>The gateway says that it is over, or has more to say about one that is. False: not that gateway's session.</summary>
@@ -170,14 +176,23 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         return dead;
     }
 
-    public void OnSwapped(Guid organizationId, OrgSnapshot? snapshot)
+    public IReadOnlyList<Task> OnSwapped(Guid organizationId, OrgSnapshot? snapshot)
     {
+        var closing = new List<Task>();
         foreach (var session in _live.Values)
         {
-            if (session.Facts.OrganizationId == organizationId)
-                Reevaluate(session);
+            if (session.Facts.OrganizationId != organizationId)
+                continue;
+            Reevaluate(session);
+            if (session.Outcome is not null)
+                closing.Add(session.Closed);
         }
+
+        return closing;
     }
+
+    /// <summary>A stream of the session has just been opened: it goes on only if what it was opened by still holds.</summary>
+    public void StreamOpened(LiveSession session) => Reevaluate(session);
 
     /// <summary>A channel was allowed until then: the session is looked at again at the latest when that is over. Null: no limit.</summary>
     public void Bound(LiveSession session, DateTimeOffset? endsAt)
@@ -197,6 +212,8 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     {
         _gateways.Lost -= OnGatewayLost;
         await base.StopAsync(cancellationToken);
+        Task closing = Task.WhenAll(_unwritten.Values.Select(e => e.Closed));
+        await closing.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await WriteAllAsync(cancellationToken);
     }
 
@@ -247,6 +264,12 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
             endsAt = Earlier(endsAt, verdict.Grant!.EndsAt);
         }
 
+        if (_authorizer.WhyCut(session) is { } why)
+        {
+            Revoke(session, why);
+            return;
+        }
+
         session.SetDeadline(endsAt, _time, OnDeadline);
     }
 
@@ -263,17 +286,24 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
             End(session, $"access revoked: {verdict.Brief}", verdict.Explain(), audit: "session.revoked");
     }
 
-    private async Task WriteAllAsync(CancellationToken cancellationToken)
+    private async Task<long> WakeWhenClosedAsync(LiveSession session)
     {
-        foreach (var ending in _unwritten.Values)
-            await WriteAsync(ending, cancellationToken);
+        await session.Closed.WaitAsync(ClosingLimit, _time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        var closed = _time.GetTimestamp();
+        _wakeup.Set();
+        return closed;
     }
+
+    private Task WriteAllAsync(CancellationToken cancellationToken) =>
+        Parallel.ForEachAsync(_unwritten.Values.Where(e => e.Closed.IsCompleted), SideBySide, async (ending, _) => await WriteAsync(ending, cancellationToken));
 
     private async Task WriteAsync(Ending ending, CancellationToken cancellationToken)
     {
         try
         {
-            await _store.EndAsync(ending.Session, ending.Outcome, ending.Audit, cancellationToken);
+            var sent = _time.GetTimestamp();
+            if (await _store.EndAsync(ending.Session, ending.Outcome, ending.Audit, cancellationToken) is { } asked && ending.ClosedAt is { } closed)
+                _metrics.Revocation.Observe(asked - _time.GetElapsedTime(closed, sent));
             await _recordings.SettleAsync(ending.Session.Id, cancellationToken);
             _unwritten.TryRemove(ending.Session.Id, out _);
         }
@@ -284,5 +314,9 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         }
     }
 
-    private sealed record Ending(LiveSession Session, string Outcome, string? Audit);
+    /// <param name="Closed">Over when the row may be written; when that was, monotonic.</param>
+    private sealed record Ending(LiveSession Session, string Outcome, string? Audit, Task<long> Closed)
+    {
+        public long? ClosedAt => Closed.IsCompletedSuccessfully ? Closed.Result : null;
+    }
 }

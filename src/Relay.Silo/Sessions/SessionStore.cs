@@ -87,22 +87,26 @@ internal sealed class SessionStore(NpgsqlDataSource database, SiloIdentity self)
     /// because a gateway reports them after it was told to end. Idempotent.
     /// </summary>
     /// <param name="audit">action_type of an audit event to add; null: none (a session that its user closed).</param>
-    public async Task EndAsync(LiveSession session, string outcome, string? audit, CancellationToken cancellationToken)
+    /// <returns>By the database's clock, how long ago somebody asked for its end; null: nobody did.</returns>
+    public async Task<TimeSpan?> EndAsync(LiveSession session, string outcome, string? audit, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await connection.ExecuteAsync(new CommandDefinition(
+        var asked = await connection.QuerySingleOrDefaultAsync<double?>(new CommandDefinition(
             """
             WITH ended AS (
               UPDATE session SET end_time = now(), outcome = @outcome, bytes_up = greatest(bytes_up, @up), bytes_down = greatest(bytes_down, @down)
               WHERE session_id = @id AND end_time IS NULL AND silo_incarnation = @incarnation
-              RETURNING organization_id, user_id, user_email, client_ip, session_id
+              RETURNING organization_id, user_id, user_email, client_ip, session_id, kill_requested_at
+            )            , audited AS (
+              INSERT INTO audit_event (organization_id, action_type, actor_id, actor_email, requestor_ip, resource_type, resource_id, detail)
+              SELECT organization_id, @audit, user_id::text, user_email, client_ip, 'session', session_id::text, jsonb_build_object('outcome', @outcome::text)
+              FROM ended WHERE @audit::text IS NOT NULL
             )
-            INSERT INTO audit_event (organization_id, action_type, actor_id, actor_email, requestor_ip, resource_type, resource_id, detail)
-            SELECT organization_id, @audit, user_id::text, user_email, client_ip, 'session', session_id::text, jsonb_build_object('outcome', @outcome::text)
-            FROM ended WHERE @audit::text IS NOT NULL
+            SELECT extract(epoch FROM clock_timestamp() - kill_requested_at)::float8 FROM ended
             """,
             new { id = session.Id, outcome, audit, up = session.BytesUp, down = session.BytesDown, incarnation = self.Incarnation },
             cancellationToken: cancellationToken));
+        return asked is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
     }
 
     /// <summary>Counters of a gateway for a session that is over; only shortly after its end. False: not that gateway's, or too late.</summary>
@@ -166,13 +170,14 @@ internal sealed class SessionStore(NpgsqlDataSource database, SiloIdentity self)
             cancellationToken: cancellationToken)) > 0;
     }
 
-    /// <summary>Through which connector and silo the session goes.</summary>
-    public async Task SetConnectorAsync(Guid sessionId, Guid connectorId, string connectorName, string connectorSilo, CancellationToken cancellationToken)
+    /// <summary>Through which connector and silo, and to which target, the session goes.</summary>
+    /// <param name="connectorSilo">Grid address of the silo that holds the connector's tunnel.</param>
+    public async Task SetWayAsync(Guid sessionId, StreamWay way, string connectorSilo, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         await connection.ExecuteAsync(new CommandDefinition(
-            "UPDATE session SET connector_id = @connectorId, connector_name = @connectorName, connector_silo = @connectorSilo WHERE session_id = @sessionId",
-            new { sessionId, connectorId, connectorName, connectorSilo },
+            "UPDATE session SET connector_id = @ConnectorId, connector_name = @ConnectorName, connector_silo = @connectorSilo, target = @target WHERE session_id = @sessionId",
+            new { sessionId, way.ConnectorId, way.ConnectorName, connectorSilo, target = way.Target.Address },
             cancellationToken: cancellationToken));
     }
 

@@ -14,6 +14,9 @@ internal sealed partial class DatabaseSignals(NpgsqlDataSource database, TimePro
     /// <summary>Payload: session_id; sent by the write that asks for a session's end.</summary>
     public const string SessionKillChannel = "relay_session_kill";
 
+    /// <summary>Payload: organization_id; sent by a silo that has put a version in force.</summary>
+    public const string AcknowledgedChannel = "relay_ack";
+
     private const int KeepAliveSeconds = 5;
     private static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(5);
 
@@ -22,6 +25,9 @@ internal sealed partial class DatabaseSignals(NpgsqlDataSource database, TimePro
 
     /// <summary>A session may have to end; also raised after each (re)connection.</summary>
     public event Action? SessionKillRequested;
+
+    /// <summary>A silo has put a version of some organization in force.</summary>
+    public event Action? Acknowledged;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -52,12 +58,20 @@ internal sealed partial class DatabaseSignals(NpgsqlDataSource database, TimePro
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         connection.Notification += (_, notification) =>
         {
-            if (notification.Channel == OrganizationChannel)
-                OrganizationChanged?.Invoke();
-            else
-                SessionKillRequested?.Invoke();
+            switch (notification.Channel)
+            {
+                case OrganizationChannel:
+                    OrganizationChanged?.Invoke();
+                    break;
+                case SessionKillChannel:
+                    SessionKillRequested?.Invoke();
+                    break;
+                case AcknowledgedChannel:
+                    Acknowledged?.Invoke();
+                    break;
+            }
         };
-        await using (var listen = new NpgsqlCommand($"LISTEN {OrganizationChannel}; LISTEN {SessionKillChannel}", connection))
+        await using (var listen = new NpgsqlCommand($"LISTEN {OrganizationChannel}; LISTEN {SessionKillChannel}; LISTEN {AcknowledgedChannel}", connection))
             await listen.ExecuteNonQueryAsync(cancellationToken);
         connected();
         OrganizationChanged?.Invoke();

@@ -27,6 +27,10 @@ internal sealed record OrgSocket(SocketFacts Facts, SshTarget? Target, byte[]? S
 /// <summary>A connector that serves a socket.</summary>
 internal sealed record OrgConnector(Guid Id, string Name);
 
+/// <summary>A connector's token as the tunnels that were opened with it see it.</summary>
+/// <param name="ExpiresAt">Null: never.</param>
+internal sealed record OrgConnectorToken(bool Revoked, DateTimeOffset? ExpiresAt);
+
 /// <summary>Everything of one organization that a decision may depend on, at one version. Immutable; swapped whole.</summary>
 internal sealed class OrgSnapshot
 {
@@ -51,6 +55,9 @@ internal sealed class OrgSnapshot
 
     /// <summary>By name, whatever the case.</summary>
     public required FrozenDictionary<string, OrgSocket> SocketsByName { get; init; }
+
+    /// <summary>All tokens of all connectors; one that is not here went with its connector.</summary>
+    public required FrozenDictionary<Guid, OrgConnectorToken> ConnectorTokens { get; init; }
 
     public required CompiledPolicies Policies { get; init; }
 

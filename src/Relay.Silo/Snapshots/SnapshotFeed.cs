@@ -16,17 +16,19 @@ internal sealed partial class SnapshotFeed : BackgroundService
     private readonly SnapshotLoader _loader;
     private readonly DatabaseSignals _signals;
     private readonly ISnapshotObserver[] _observers;
+    private readonly SnapshotAcks _acks;
     private readonly TimeProvider _time;
     private readonly ILogger<SnapshotFeed> _logger;
     private readonly Wakeup _wakeup = new();
     private bool _failing;
 
-    public SnapshotFeed(SnapshotCell cell, SnapshotLoader loader, DatabaseSignals signals, IEnumerable<ISnapshotObserver> observers, TimeProvider time, ILogger<SnapshotFeed> logger)
+    public SnapshotFeed(SnapshotCell cell, SnapshotLoader loader, DatabaseSignals signals, IEnumerable<ISnapshotObserver> observers, SnapshotAcks acks, TimeProvider time, ILogger<SnapshotFeed> logger)
     {
         _cell = cell;
         _loader = loader;
         _signals = signals;
         _observers = [.. observers];
+        _acks = acks;
         _time = time;
         _logger = logger;
     }
@@ -85,7 +87,7 @@ internal sealed partial class SnapshotFeed : BackgroundService
                 {
                     _cell.Swap(snapshot);
                     LogSwapped(_logger, organizationId, snapshot.Version);
-                    Tell(organizationId, snapshot);
+                    _acks.Applied(organizationId, mine.TryGetValue(organizationId, out var previous) ? previous : null, snapshot.Version, Tell(organizationId, snapshot));
                 }
                 else
                 {
@@ -108,11 +110,7 @@ internal sealed partial class SnapshotFeed : BackgroundService
         Tell(organizationId, null);
     }
 
-    private void Tell(Guid organizationId, OrgSnapshot? snapshot)
-    {
-        foreach (var observer in _observers)
-            observer.OnSwapped(organizationId, snapshot);
-    }
+    private Task[] Tell(Guid organizationId, OrgSnapshot? snapshot) => [.. _observers.SelectMany(o => o.OnSwapped(organizationId, snapshot))];
 
     [LoggerMessage(4103, LogLevel.Debug, "organization {OrganizationId} is at version {Version}")]
     private static partial void LogSwapped(ILogger logger, Guid organizationId, long version);

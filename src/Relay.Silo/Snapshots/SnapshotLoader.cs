@@ -35,6 +35,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
             SELECT k.fingerprint, k.user_id FROM user_ssh_key k JOIN app_user u USING (user_id) WHERE u.organization_id = @organizationId;
             SELECT socket_id, name, socket_type, tags, recording_enabled, upstream, upstream_secrets, host_keys FROM socket WHERE organization_id = @organizationId;
             SELECT s.socket_id, c.connector_id, c.name FROM socket_connector s JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId ORDER BY c.name;
+            SELECT t.token_id, t.revoked_at IS NOT NULL AS revoked, t.expires_at FROM connector_token t JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId;
             SELECT policy_id, name, org_wide, policy_data, tag_rules FROM policy WHERE organization_id = @organizationId;
             SELECT p.policy_id, p.socket_id FROM policy_socket p JOIN policy USING (policy_id) WHERE organization_id = @organizationId;
             """,
@@ -50,6 +51,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
         var keys = (await results.ReadAsync<KeyRow>()).AsList();
         var sockets = (await results.ReadAsync<SocketRow>()).AsList();
         var connectors = (await results.ReadAsync<SocketConnectorRow>()).ToLookup(c => c.SocketId, c => new OrgConnector(c.ConnectorId, c.Name));
+        var tokens = (await results.ReadAsync<TokenRow>()).AsList();
         var policies = (await results.ReadAsync<PolicyRow>()).AsList();
         var attached = (await results.ReadAsync<AttachmentRow>()).ToLookup(a => a.PolicyId, a => a.SocketId);
 
@@ -67,6 +69,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
             Keys = keys.ToFrozenDictionary(k => k.Fingerprint, k => k.UserId, StringComparer.Ordinal),
             Sockets = socketFacts.ToFrozenDictionary(s => s.Id),
             SocketsByName = socketFacts.ToFrozenDictionary(s => s.Name, StringComparer.OrdinalIgnoreCase),
+            ConnectorTokens = tokens.ToFrozenDictionary(t => t.TokenId, t => new OrgConnectorToken(t.Revoked, t.ExpiresAt)),
             Policies = CompiledPolicies.Compile(organizationId, head.Version, Policies(organizationId, policies, attached)),
         };
     }
@@ -163,6 +166,15 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
         public Guid ConnectorId { get; init; }
 
         public string Name { get; init; } = "";
+    }
+
+    private sealed class TokenRow
+    {
+        public Guid TokenId { get; init; }
+
+        public bool Revoked { get; init; }
+
+        public DateTimeOffset? ExpiresAt { get; init; }
     }
 
     private sealed class PolicyRow

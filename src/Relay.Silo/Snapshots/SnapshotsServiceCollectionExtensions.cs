@@ -8,7 +8,12 @@ internal static class SnapshotsServiceCollectionExtensions
         services.AddSingleton<SnapshotCell>();
         services.AddSingleton<SnapshotLoader>();
         services.AddSingleton<DatabaseSignals>();
+        services.AddSingleton<GridConfirmation>();
+        services.AddSingleton<RevocationMetrics>();
+        services.AddSingleton<ISnapshotAckStore, SnapshotAckStore>();
+        services.AddSingleton<SnapshotAcks>();
         services.AddHostedService(s => s.GetRequiredService<DatabaseSignals>());
+        services.AddHostedService(s => s.GetRequiredService<SnapshotAcks>());
         services.AddHostedService<SnapshotFeed>();
         return services;
     }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Relay.Protocol.Tunnel;
 
 namespace Relay.Silo.Snapshots;
 
@@ -22,6 +23,11 @@ internal enum SshTargetAuthentication
 /// <param name="UsesConnectorUser">The built-in service runs as the connector's own user; nobody names one.</param>
 internal sealed record SshTarget(bool IsBuiltIn, string Hostname, int Port, SshTargetAuthentication Authentication, string? DefinedUsername, bool UsesConnectorUser)
 {
+    /// <summary>True when a stream to <paramref name="target"/> is one to this upstream.</summary>
+    public bool Leads(StreamTarget target) => IsBuiltIn
+        ? target.IsBuiltInSsh
+        : !target.IsBuiltInSsh && target.Port == Port && string.Equals(target.Host, Hostname, StringComparison.OrdinalIgnoreCase);
+
     /// <summary>Reads upstream_configuration. Null: not an SSH upstream that this version serves.</summary>
     public static SshTarget? TryRead(string json)
     {

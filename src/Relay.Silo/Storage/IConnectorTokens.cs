@@ -5,9 +5,6 @@ internal interface IConnectorTokens
 {
     /// <summary>Checks signature, use, dates and the token's row; marks the row as used when it is good.</summary>
     Task<ConnectorTokenCheck> CheckAsync(string token, CancellationToken cancellationToken);
-
-    /// <summary>The same for a token whose id was checked before: still good? For tunnels that live on.</summary>
-    Task<ConnectorTokenState> RecheckAsync(Guid tokenId, CancellationToken cancellationToken);
 }
 
 /// <summary>What a token turned out to be. The zero value admits nobody.</summary>
@@ -28,7 +25,8 @@ internal enum ConnectorTokenState
 }
 
 /// <summary>Result of a check; ids and names are set when <see cref="State"/> is valid, empty otherwise.</summary>
-internal sealed record ConnectorTokenCheck(ConnectorTokenState State, Guid TokenId, Guid OrganizationId, Guid ConnectorId, string ConnectorName, string OrganizationName)
+/// <param name="Version">The organization's version at which it was found good.</param>
+internal sealed record ConnectorTokenCheck(ConnectorTokenState State, Guid TokenId, Guid OrganizationId, Guid ConnectorId, string ConnectorName, string OrganizationName, long Version)
 {
-    public static ConnectorTokenCheck Refused(ConnectorTokenState state) => new(state, Guid.Empty, Guid.Empty, Guid.Empty, "", "");
+    public static ConnectorTokenCheck Refused(ConnectorTokenState state) => new(state, Guid.Empty, Guid.Empty, Guid.Empty, "", "", 0);
 }

@@ -27,6 +27,9 @@ internal sealed class OrganizationWrite : IAsyncDisposable
 
     public NpgsqlTransaction Transaction { get; }
 
+    /// <summary>The organization's version that this write has committed; null: none, or not yet.</summary>
+    public long? CommittedVersion { get; private set; }
+
     public Guid OrganizationId => _actor.OrganizationId;
 
     /// <summary>Begins a write that decisions may depend on.</summary>
@@ -62,14 +65,15 @@ internal sealed class OrganizationWrite : IAsyncDisposable
     /// <param name="bump">False when no decision can depend on the write (a token's name, a login).</param>
     public async Task CommitAsync(bool bump = true)
     {
+        long? version = null;
         if (bump)
         {
-            await ExecuteAsync("""
-                UPDATE organization SET version = version + 1 WHERE organization_id = @OrganizationId;
-                SELECT pg_notify('relay_org', @OrganizationId::text);
-                """, new { OrganizationId });
+            // The last statement before the commit: what is measured from its time is not the write's own work.
+            await ExecuteAsync("SELECT pg_notify('relay_org', @OrganizationId::text)", new { OrganizationId });
+            version = await QuerySingleAsync<long>("UPDATE organization SET version = version + 1 WHERE organization_id = @OrganizationId RETURNING version", new { OrganizationId });
         }
         await Transaction.CommitAsync(_cancellation);
+        CommittedVersion = version;
     }
 
     public async ValueTask DisposeAsync()

@@ -14,7 +14,7 @@ internal sealed class TokenStore(NpgsqlDataSource database, IAuthorities authori
             return ConnectorTokenCheck.Refused(ConnectorTokenState.Unknown);
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         var row = await connection.QuerySingleOrDefaultAsync<ConnectorTokenRow>(new CommandDefinition("""
-            SELECT t.token_id, c.organization_id, c.connector_id, c.name AS connector_name, o.name AS organization_name,
+            SELECT t.token_id, c.organization_id, c.connector_id, c.name AS connector_name, o.name AS organization_name, o.version,
                    t.revoked_at IS NOT NULL AS revoked, coalesce(t.expires_at <= now(), false) AS expired
             FROM connector_token t JOIN connector c USING (connector_id) JOIN organization o USING (organization_id)
             WHERE t.token_id = @Id AND c.connector_id = @SubjectId AND c.organization_id = @OrganizationId
@@ -27,16 +27,7 @@ internal sealed class TokenStore(NpgsqlDataSource database, IAuthorities authori
         if (row is null || state != ConnectorTokenState.Valid)
             return ConnectorTokenCheck.Refused(state);
         await connection.ExecuteAsync(new CommandDefinition("UPDATE connector_token SET last_used_at = now() WHERE token_id = @TokenId", new { row.TokenId }, cancellationToken: cancellationToken));
-        return new ConnectorTokenCheck(state, row.TokenId, row.OrganizationId, row.ConnectorId, row.ConnectorName, row.OrganizationName);
-    }
-
-    public async Task<ConnectorTokenState> RecheckAsync(Guid tokenId, CancellationToken cancellationToken)
-    {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        var row = await connection.QuerySingleOrDefaultAsync<TokenDates>(new CommandDefinition(
-            "SELECT revoked_at IS NOT NULL AS revoked, coalesce(expires_at <= now(), false) AS expired FROM connector_token WHERE token_id = @tokenId",
-            new { tokenId }, cancellationToken: cancellationToken));
-        return row is null ? ConnectorTokenState.ConnectorDeleted : row.Revoked ? ConnectorTokenState.Revoked : row.Expired ? ConnectorTokenState.Expired : ConnectorTokenState.Valid;
+        return new ConnectorTokenCheck(state, row.TokenId, row.OrganizationId, row.ConnectorId, row.ConnectorName, row.OrganizationName, row.Version);
     }
 
     /// <summary>Checks a gateway's token at its enrolment. False: not ours, expired, or revoked.</summary>
@@ -59,15 +50,14 @@ internal sealed class TokenStore(NpgsqlDataSource database, IAuthorities authori
         return authorities.MintGatewayToken(id, silos, expires: null);
     }
 
-    private class TokenDates
+    private sealed class ConnectorTokenRow
     {
         public bool Revoked { get; init; }
 
         public bool Expired { get; init; }
-    }
 
-    private sealed class ConnectorTokenRow : TokenDates
-    {
+        public long Version { get; init; }
+
         public Guid TokenId { get; init; }
 
         public Guid OrganizationId { get; init; }

@@ -1,6 +1,6 @@
 namespace Relay.Api;
 
-public sealed record ConnectorResource
+public sealed record ConnectorResource : Confirmed
 {
     public required Guid ConnectorId { get; init; }
 
@@ -42,7 +42,7 @@ public sealed record ConnectorWrite
     public string? Description { get; init; }
 }
 
-public sealed record ConnectorTokenResource
+public sealed record ConnectorTokenResource : Confirmed
 {
     public required Guid Id { get; init; }
 
@@ -82,7 +82,7 @@ public sealed record TokenCreate
     public int? ExpiresInDays { get; init; }
 }
 
-public sealed record GatewayTokenResource
+public sealed record GatewayTokenResource : Confirmed
 {
     public required Guid Id { get; init; }
 

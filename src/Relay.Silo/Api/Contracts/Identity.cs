@@ -69,7 +69,7 @@ public sealed record OrganizationResource
     public required DateTimeOffset CreatedAt { get; init; }
 }
 
-public sealed record UserResource
+public sealed record UserResource : Confirmed
 {
     public required Guid UserId { get; init; }
 
@@ -113,7 +113,7 @@ public sealed record UserUpdate
     public string? Password { get; init; }
 }
 
-public sealed record SshKeyResource
+public sealed record SshKeyResource : Confirmed
 {
     public required Guid KeyId { get; init; }
 
@@ -139,7 +139,7 @@ public sealed record SshKeyCreate
     public string? Name { get; init; }
 }
 
-public sealed record GroupResource
+public sealed record GroupResource : Confirmed
 {
     public required Guid GroupId { get; init; }
 

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Relay.Api;
 
-public sealed record PolicyResource
+public sealed record PolicyResource : Confirmed
 {
     public required Guid Id { get; init; }
 

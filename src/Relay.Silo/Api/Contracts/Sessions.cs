@@ -38,7 +38,11 @@ public sealed record SessionResource
 
     public required string ConnectorName { get; init; }
 
+    /// <summary>Grid address of the silo that holds the connector; another one than <see cref="Silo"/>: the stream takes one hop more.</summary>
     public required string ConnectorSilo { get; init; }
+
+    /// <summary>"host:port" that the connector dialled, of the hosts that the socket has; empty: none was reached.</summary>
+    public required string Target { get; init; }
 
     /// <summary>"allowed" or "denied".</summary>
     public required string Authorization { get; init; }
@@ -115,8 +119,8 @@ public sealed record SessionKill
     public string? Connector { get; init; }
 }
 
-/// <summary>Which live sessions were told to end; each ends within a second.</summary>
-public sealed record SessionKillResult(int Killed, IReadOnlyList<Guid> SessionIds);
+/// <summary>Which live sessions were told to end.</summary>
+public sealed record SessionKillResult(int Killed, IReadOnlyList<Guid> SessionIds) : Confirmed;
 
 /// <summary>Filters: actor, type, resource, outcome, from, to.</summary>
 public sealed record AuditEvent

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Relay.Api;
 
 // The REST API's bodies. Linked into the CLI as source, so nothing here may need more than the base library.
@@ -26,8 +28,38 @@ public sealed record ApiError
 /// <summary>What is wrong with one field; <paramref name="Field"/> is a path such as "upstream_configuration.ssh_service_configuration.port".</summary>
 public sealed record ApiErrorDetail(string Field, string Message);
 
+/// <summary>The answer to a write, and nothing else to say: what was deleted is gone.</summary>
+public sealed record Written : Confirmed;
+
+/// <summary>What a write may answer with.</summary>
+public abstract record Confirmed
+{
+    /// <summary>In the answer to a write that decisions depend on: where in the grid it is in force. Not in other answers.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public Revocation? Revocation { get; init; }
+}
+
+/// <summary>
+/// Where a change is in force: a silo has confirmed it when it decides by it and has closed every session and tunnel that lost its right.
+/// The answer waits for that, 2 s at most (or as long as the request's header <c>Prefer: wait=seconds</c> says, 0 to 10).
+/// </summary>
+public sealed record Revocation
+{
+    /// <summary>The organization's version that the write made; null: an order to end sessions makes none.</summary>
+    public long? Version { get; init; }
+
+    /// <summary>Silos that are alive; of an order to end sessions: those that had them.</summary>
+    public required int Silos { get; init; }
+
+    /// <summary>How many of them have confirmed. The others follow: when they do is not known.</summary>
+    public required int Confirmed { get; init; }
+
+    /// <summary>From the commit to the last silo's confirmation; when some are missing, how long they were waited for.</summary>
+    public required double Seconds { get; init; }
+}
+
 /// <summary>Every list has this shape.</summary>
-public sealed record Page<T>
+public sealed record Page<T> : Confirmed
 {
     public required IReadOnlyList<T> List { get; init; }
 

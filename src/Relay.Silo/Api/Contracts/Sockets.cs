@@ -1,6 +1,6 @@
 namespace Relay.Api;
 
-public sealed record SocketResource
+public sealed record SocketResource : Confirmed
 {
     public required Guid SocketId { get; init; }
 

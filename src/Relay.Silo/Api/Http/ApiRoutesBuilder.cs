@@ -22,6 +22,8 @@ internal sealed class ApiRoutesBuilder(IEndpointRouteBuilder routes)
             .WithTags(pattern.Split('/')[1])
             .WithMetadata(rule)
             .Produces<ApiError>(422);
+        if (method != "GET")
+            builder.AddEndpointFilter(Confirmations.WaitAsync);
         return rule.Roles == Roles.Anyone ? builder : builder.Produces<ApiError>(401).Produces<ApiError>(403);
     }
 
@@ -37,7 +39,10 @@ internal sealed class ApiRoutesBuilder(IEndpointRouteBuilder routes)
 /// <summary>Answers in the API's own serialization.</summary>
 internal static class Reply
 {
-    public static IResult Ok<T>(T value, JsonTypeInfo<T> type) => TypedResults.Json(value, type);
+    public static IResult Ok<T>(T value, JsonTypeInfo<T> type) => new JsonReply<T>(value, type, 200);
+
+    /// <summary>A write that leaves nothing to show.</summary>
+    public static IResult Written() => Ok(new Written(), ApiJson.Default.Written);
 
     public static IResult WithLocation(IResult result, string location) => new WithHeader(result, "Location", location);
 

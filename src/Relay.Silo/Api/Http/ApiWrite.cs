@@ -20,6 +20,7 @@ internal static class ApiWrite
             var role = await write.QuerySingleAsync<string>("SELECT role FROM app_user WHERE user_id = @UserId", new { caller.UserId });
             if (role != caller.Role)
                 throw ApiException.Forbidden("your role was changed while the request was under way");
+            http.Follow(write);
             return write;
         }
         catch

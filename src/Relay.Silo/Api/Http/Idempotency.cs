@@ -44,7 +44,7 @@ internal static class Idempotency
         if (!CryptographicOperations.FixedTimeEquals(first.Fingerprint, (byte[])http.Items[FingerprintKey]!))
             throw new ApiException(422, ErrorCodes.IdempotencyKeyReused, $"the {Header} was used for another request within the last day");
         http.Response.Headers["Idempotency-Replayed"] = "true";
-        return Answer(first);
+        return Answer(TypedResults.Text(first.Body, "application/json; charset=utf-8", statusCode: 201), first);
     }
 
     /// <summary>Commits the write and answers 201; with a key, the same answer goes to whoever repeats the request.</summary>
@@ -64,12 +64,14 @@ internal static class Idempotency
                 """, new { userId, key, value });
         }
         await write.CommitAsync(bump);
-        return Answer(answer);
+
+        // Where it is in force is this answer's alone: whoever gets it again later is not told of a state that is past.
+        return Answer(new JsonReply<T>(resource, type, 201), answer);
     }
 
-    private static IResult Answer(FirstAnswer answer)
+    private static IResult Answer(IResult body, FirstAnswer answer)
     {
-        var result = Reply.WithLocation(TypedResults.Text(answer.Body, "application/json; charset=utf-8", statusCode: 201), answer.Location);
+        var result = Reply.WithLocation(body, answer.Location);
         return answer.Version is { } version ? result.WithETag(version) : result;
     }
 

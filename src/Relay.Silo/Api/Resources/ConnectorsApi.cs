@@ -25,7 +25,7 @@ internal sealed class ConnectorsApi(NpgsqlDataSource database)
         routes.Map("GET", "/connectors/{connector}", "get_connector", "Show a connector, by id or name", (HttpContext http, string connector, ConnectorsApi api) => api.GetAsync(http, connector)).Produces<ConnectorResource>().Produces<ApiError>(404);
         routes.Map("PATCH", "/connectors/{connector}", "update_connector", "Change a connector", (HttpContext http, string connector, ConnectorsApi api) => api.UpdateAsync(http, connector))
             .Accepts<ConnectorWrite>("application/json").Produces<ConnectorResource>().Produces<ApiError>(404).Produces<ApiError>(409);
-        routes.Map("DELETE", "/connectors/{connector}", "delete_connector", "Delete a connector and its tokens; its agent is told to stop", (HttpContext http, string connector, ConnectorsApi api) => api.DeleteAsync(http, connector)).Produces(204).Produces<ApiError>(404);
+        routes.Map("DELETE", "/connectors/{connector}", "delete_connector", "Delete a connector and its tokens; its agent is told to stop", (HttpContext http, string connector, ConnectorsApi api) => api.DeleteAsync(http, connector)).Produces<Written>().Produces<ApiError>(404);
     }
 
     private async Task<IResult> ListAsync(HttpContext http)
@@ -91,7 +91,7 @@ internal sealed class ConnectorsApi(NpgsqlDataSource database)
         var name = await write.QuerySingleAsync<string>("DELETE FROM connector WHERE connector_id = @id RETURNING name", new { id });
         await write.AuditAsync("connector.delete", "connector", id.ToString("D"), new JsonObject { ["name"] = name });
         await write.CommitAsync();
-        return TypedResults.NoContent();
+        return Reply.Written();
     }
 
     private static async Task<ConnectorResource> ReadAsync(NpgsqlConnection connection, NpgsqlTransaction? transaction, Guid id, CancellationToken cancellationToken)

@@ -18,7 +18,7 @@ internal sealed class GroupsApi(NpgsqlDataSource database)
         routes.Map("GET", "/groups/{group}", "get_group", "Show a group, by id or name", (HttpContext http, string group, GroupsApi api) => api.GetAsync(http, group)).Produces<GroupResource>().Produces<ApiError>(404);
         routes.Map("PATCH", "/groups/{group}", "update_group", "Change a group", (HttpContext http, string group, GroupsApi api) => api.UpdateAsync(http, group))
             .Accepts<GroupWrite>("application/json").Produces<GroupResource>().Produces<ApiError>(404).Produces<ApiError>(409);
-        routes.Map("DELETE", "/groups/{group}", "delete_group", "Delete a group", (HttpContext http, string group, GroupsApi api) => api.DeleteAsync(http, group)).Produces(204).Produces<ApiError>(404);
+        routes.Map("DELETE", "/groups/{group}", "delete_group", "Delete a group", (HttpContext http, string group, GroupsApi api) => api.DeleteAsync(http, group)).Produces<Written>().Produces<ApiError>(404);
         routes.Map("PUT", "/groups/{group}/members/{user}", "add_group_member", "Add a user to a group", (HttpContext http, string group, string user, GroupsApi api) => api.SetMemberAsync(http, group, user, member: true)).Produces<GroupResource>().Produces<ApiError>(404);
         routes.Map("DELETE", "/groups/{group}/members/{user}", "remove_group_member", "Remove a user from a group", (HttpContext http, string group, string user, GroupsApi api) => api.SetMemberAsync(http, group, user, member: false)).Produces<GroupResource>().Produces<ApiError>(404);
     }
@@ -79,7 +79,7 @@ internal sealed class GroupsApi(NpgsqlDataSource database)
         var name = await write.QuerySingleAsync<string>("DELETE FROM user_group WHERE group_id = @id RETURNING display_name", new { id });
         await write.AuditAsync("group.delete", "group", id.ToString("D"), new JsonObject { ["display_name"] = name });
         await write.CommitAsync();
-        return TypedResults.NoContent();
+        return Reply.Written();
     }
 
     private async Task<IResult> SetMemberAsync(HttpContext http, string group, string user, bool member)

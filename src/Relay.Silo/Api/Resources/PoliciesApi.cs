@@ -21,7 +21,7 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
         routes.Map("GET", "/policies/{policy}", "get_policy", "Show a policy, by id or name", (HttpContext http, string policy, PoliciesApi api) => api.GetAsync(http, policy)).Produces<PolicyResource>().Produces<ApiError>(404);
         routes.Map("PATCH", "/policies/{policy}", "update_policy", "Change a policy (If-Match)", (HttpContext http, string policy, PoliciesApi api) => api.UpdateAsync(http, policy))
             .Accepts<PolicyWrite>("application/json").Produces<PolicyResource>().Produces<ApiError>(404).Produces<ApiError>(409).Produces<ApiError>(412);
-        routes.Map("DELETE", "/policies/{policy}", "delete_policy", "Delete a policy; ends the live sessions only it admitted (If-Match)", (HttpContext http, string policy, PoliciesApi api) => api.DeleteAsync(http, policy)).Produces(204).Produces<ApiError>(404).Produces<ApiError>(412);
+        routes.Map("DELETE", "/policies/{policy}", "delete_policy", "Delete a policy; ends the live sessions only it admitted (If-Match)", (HttpContext http, string policy, PoliciesApi api) => api.DeleteAsync(http, policy)).Produces<Written>().Produces<ApiError>(404).Produces<ApiError>(412);
     }
 
     private async Task<IResult> ListAsync(HttpContext http)
@@ -117,7 +117,7 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
         await write.ExecuteAsync("DELETE FROM policy WHERE policy_id = @id", new { id });
         await write.AuditAsync("policy.delete", "policy", id.ToString("D"), Describe(resource));
         await write.CommitAsync();
-        return TypedResults.NoContent();
+        return Reply.Written();
     }
 
     // Every mistake of the document at once, each with its path below policy_data.

@@ -13,7 +13,7 @@ internal sealed class SessionRow
     /// <summary>The columns, FROM included.</summary>
     public const string Select = """
         SELECT s.session_id, s.user_id, s.user_email, s.socket_id, s.socket_name, s.session_type, s.ssh_user, s.client_ip, s.client_port, s.client_version, s.credential,
-               s.gateway, s.silo, s.connector_id, s.connector_name, s.connector_silo, s."authorization", s.decision_id, s.policy_name, s.policy_version, s.reasons,
+               s.gateway, s.silo, s.connector_id, s.connector_name, s.connector_silo, s.target, s."authorization", s.decision_id, s.policy_name, s.policy_version, s.reasons,
                s.start_time, s.end_time, s.outcome, s.kill_requested_at, s.killed_by, s.bytes_up, s.bytes_down, s.recording_state
         FROM session s
         """;
@@ -49,6 +49,8 @@ internal sealed class SessionRow
     public string ConnectorName { get; init; } = "";
 
     public string ConnectorSilo { get; init; } = "";
+
+    public string Target { get; init; } = "";
 
     public string Authorization { get; init; } = "";
 
@@ -107,6 +109,7 @@ internal sealed class SessionRow
         ConnectorId = ConnectorId,
         ConnectorName = ConnectorName,
         ConnectorSilo = ConnectorSilo,
+        Target = Target,
         Authorization = Authorization,
         DecisionId = DecisionId,
         PolicyName = PolicyName,

@@ -117,6 +117,7 @@ internal sealed class SessionsApi(NpgsqlDataSource database)
             await write.AuditAsync("session.kill", "session", id.ToString("D"));
         }
         await write.CommitAsync(bump: false);
+        await http.WaitForKillsAsync(killed);
         return Reply.Ok(new SessionKillResult(killed.Count, killed), ApiJson.Default.SessionKillResult);
     }
 

@@ -23,7 +23,7 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
         routes.Map("GET", "/sockets/{socket}", "get_socket", "Show a socket, by id or name", (HttpContext http, string socket, SocketsApi api) => api.GetAsync(http, socket)).Produces<SocketResource>().Produces<ApiError>(404);
         routes.Map("PATCH", "/sockets/{socket}", "update_socket", "Change a socket (If-Match)", (HttpContext http, string socket, SocketsApi api) => api.UpdateAsync(http, socket))
             .Accepts<SocketUpdate>("application/json").Produces<SocketResource>().Produces<ApiError>(404).Produces<ApiError>(409).Produces<ApiError>(412);
-        routes.Map("DELETE", "/sockets/{socket}", "delete_socket", "Delete a socket; ends its live sessions (If-Match)", (HttpContext http, string socket, SocketsApi api) => api.DeleteAsync(http, socket)).Produces(204).Produces<ApiError>(404).Produces<ApiError>(412);
+        routes.Map("DELETE", "/sockets/{socket}", "delete_socket", "Delete a socket; ends its live sessions (If-Match)", (HttpContext http, string socket, SocketsApi api) => api.DeleteAsync(http, socket)).Produces<Written>().Produces<ApiError>(404).Produces<ApiError>(412);
     }
 
     private async Task<IResult> ListAsync(HttpContext http)
@@ -151,7 +151,7 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
         await write.ExecuteAsync("DELETE FROM socket WHERE socket_id = @id", new { id });
         await write.AuditAsync("socket.delete", "socket", id.ToString("D"), Describe(resource));
         await write.CommitAsync();
-        return TypedResults.NoContent();
+        return Reply.Written();
     }
 
     // Tags decide which policies apply, so they are grants: only an administrator gives them (L23).

@@ -21,11 +21,11 @@ internal sealed class SshKeysApi(NpgsqlDataSource database)
         routes.Map("GET", "/me/ssh_keys", "list_my_ssh_keys", "List my SSH keys", (HttpContext http, SshKeysApi api) => api.ListAsync(http, null)).WithPages().Produces<Page<SshKeyResource>>();
         routes.Map("POST", "/me/ssh_keys", "create_my_ssh_key", "Register an SSH key of mine", (HttpContext http, SshKeysApi api) => api.CreateAsync(http, null))
             .Accepts<SshKeyCreate>("application/json").Produces<SshKeyResource>(201).Produces<ApiError>(409);
-        routes.Map("DELETE", "/me/ssh_keys/{key}", "delete_my_ssh_key", "Remove an SSH key of mine, by id or fingerprint", (HttpContext http, string key, SshKeysApi api) => api.DeleteAsync(http, null, key)).Produces(204).Produces<ApiError>(404);
+        routes.Map("DELETE", "/me/ssh_keys/{key}", "delete_my_ssh_key", "Remove an SSH key of mine, by id or fingerprint", (HttpContext http, string key, SshKeysApi api) => api.DeleteAsync(http, null, key)).Produces<Written>().Produces<ApiError>(404);
         routes.Map("GET", "/users/{user}/ssh_keys", "list_ssh_keys", "List a user's SSH keys", (HttpContext http, string user, SshKeysApi api) => api.ListAsync(http, user)).WithPages().Produces<Page<SshKeyResource>>();
         routes.Map("POST", "/users/{user}/ssh_keys", "create_ssh_key", "Register an SSH key of a user", (HttpContext http, string user, SshKeysApi api) => api.CreateAsync(http, user))
             .Accepts<SshKeyCreate>("application/json").Produces<SshKeyResource>(201).Produces<ApiError>(404).Produces<ApiError>(409);
-        routes.Map("DELETE", "/users/{user}/ssh_keys/{key}", "delete_ssh_key", "Remove a user's SSH key, by id or fingerprint", (HttpContext http, string user, string key, SshKeysApi api) => api.DeleteAsync(http, user, key)).Produces(204).Produces<ApiError>(404);
+        routes.Map("DELETE", "/users/{user}/ssh_keys/{key}", "delete_ssh_key", "Remove a user's SSH key, by id or fingerprint", (HttpContext http, string user, string key, SshKeysApi api) => api.DeleteAsync(http, user, key)).Produces<Written>().Produces<ApiError>(404);
     }
 
     private async Task<IResult> ListAsync(HttpContext http, string? user)
@@ -81,7 +81,7 @@ internal sealed class SshKeysApi(NpgsqlDataSource database)
             ?? throw ApiException.NotFound("SSH key", key);
         await write.AuditAsync("ssh_key.delete", "user", userId.ToString("D"), new JsonObject { ["fingerprint"] = fingerprint });
         await write.CommitAsync();
-        return TypedResults.NoContent();
+        return Reply.Written();
     }
 
     private static SshKeyResource Describe(KeyRow row) => new()

@@ -60,7 +60,8 @@ internal sealed class TokensApi(NpgsqlDataSource database, IAuthorities authorit
         await write.ExecuteAsync("INSERT INTO connector_token (token_id, connector_id, name, created_by, expires_at) VALUES (@id, @connectorId, @name, @Email, @expires)", new { id, connectorId, name, http.Caller().Email, expires });
         await write.AuditAsync("connector_token.create", "connector", connectorId.ToString("D"), new JsonObject { ["token_id"] = id.ToString("D"), ["expires_at"] = expires?.ToString("O") });
         var resource = Describe((await write.QuerySingleAsync<TokenRow>(SelectConnector + " WHERE t.token_id = @id", new { id }))!);
-        return await http.CommitCreatedAsync(write, $"{ApiRoutes.ConnectorTokens}/{id:D}", resource with { Token = authorities.MintConnectorToken(write.OrganizationId, connectorId, id, addresses, expires) }, ApiJson.Default.ConnectorTokenResource, bump: false);
+        // A version of its own: whatever silo sees it and does not know the token knows that it was deleted.
+        return await http.CommitCreatedAsync(write, $"{ApiRoutes.ConnectorTokens}/{id:D}", resource with { Token = authorities.MintConnectorToken(write.OrganizationId, connectorId, id, addresses, expires) }, ApiJson.Default.ConnectorTokenResource);
     }
 
     private async Task<IResult> RevokeAsync(HttpContext http, string token)
@@ -75,7 +76,7 @@ internal sealed class TokensApi(NpgsqlDataSource database, IAuthorities authorit
             throw ApiException.NotFound("connector token", token);
         var resource = Describe((await write.QuerySingleAsync<TokenRow>(SelectConnector + " WHERE t.token_id = @id", new { id }))!);
         await write.AuditAsync("connector_token.revoke", "connector", resource.ConnectorId.ToString("D"), new JsonObject { ["token_id"] = id.ToString("D") });
-        // The silos that hear it check the tokens of their tunnels again.
+        // The silos that hear it close the tunnels that were opened with it.
         await write.CommitAsync();
         return Reply.Ok(resource, ApiJson.Default.ConnectorTokenResource);
     }

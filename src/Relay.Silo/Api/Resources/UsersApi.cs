@@ -21,7 +21,7 @@ internal sealed class UsersApi(NpgsqlDataSource database, Passwords passwords)
         routes.Map("GET", "/users/{user}", "get_user", "Show a user, by id or e-mail", (HttpContext http, string user, UsersApi api) => api.GetAsync(http, user)).Produces<UserResource>().Produces<ApiError>(404);
         routes.Map("PATCH", "/users/{user}", "update_user", "Change a user", (HttpContext http, string user, UsersApi api) => api.UpdateAsync(http, user))
             .Accepts<UserUpdate>("application/json").Produces<UserResource>().Produces<ApiError>(404).Produces<ApiError>(409);
-        routes.Map("DELETE", "/users/{user}", "delete_user", "Delete a user; ends logins and live sessions", (HttpContext http, string user, UsersApi api) => api.DeleteAsync(http, user)).Produces(204).Produces<ApiError>(404);
+        routes.Map("DELETE", "/users/{user}", "delete_user", "Delete a user; ends logins and live sessions", (HttpContext http, string user, UsersApi api) => api.DeleteAsync(http, user)).Produces<Written>().Produces<ApiError>(404);
     }
 
     private async Task<IResult> ListAsync(HttpContext http)
@@ -124,7 +124,7 @@ internal sealed class UsersApi(NpgsqlDataSource database, Passwords passwords)
         var email = await write.QuerySingleAsync<string>("DELETE FROM app_user WHERE user_id = @id RETURNING email", new { id });
         await write.AuditAsync("user.delete", "user", id.ToString("D"), new JsonObject { ["email"] = email });
         await write.CommitAsync();
-        return TypedResults.NoContent();
+        return Reply.Written();
     }
 
     private static async Task<UserResource> ReadAsync(NpgsqlConnection connection, NpgsqlTransaction? transaction, HttpContext http, Guid id)

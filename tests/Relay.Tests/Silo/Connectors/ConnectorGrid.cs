@@ -47,9 +47,14 @@ public sealed class ConnectorGrid : IAsyncLifetime
         var name = $"c-{connector:N}";
         await ExecuteAsync("INSERT INTO connector (connector_id, organization_id, name) VALUES (@connector, @OrganizationId, @name)", new { connector, OrganizationId, name });
         await ExecuteAsync("INSERT INTO connector_token (token_id, connector_id, created_by) VALUES (@token, @connector, 'test')", new { token, connector });
+        await BumpAsync();
         var text = Authorities.MintConnectorToken(OrganizationId, connector, token, [.. silos.Select(s => s.ConnectorAddress)], null);
         return new TestConnector(connector, name, token, text);
     }
+
+    /// <summary>Ends a write as the API does: silos see a version that has it.</summary>
+    public Task BumpAsync() => ExecuteAsync(
+        "UPDATE organization SET version = version + 1 WHERE organization_id = @OrganizationId; SELECT pg_notify('relay_org', @OrganizationId::text)", new { OrganizationId });
 
     public async Task ExecuteAsync(string sql, object parameters)
     {

@@ -15,6 +15,7 @@ using Relay.Protocol.Tunnel;
 using Relay.Silo.Connectors;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
+using Relay.Silo.Snapshots;
 
 namespace Relay.Tests.Silo.Connectors;
 
@@ -27,6 +28,7 @@ internal sealed class TestSilo : IAsyncDisposable
     private readonly TunnelKeeper _keeper;
     private readonly ConnectorListener _listener;
     private readonly IStreamRouter _router;
+    private IReadOnlyList<Microsoft.Extensions.Hosting.IHostedService> _background = [];
     private int _disposed;
 
     private TestSilo(
@@ -75,6 +77,14 @@ internal sealed class TestSilo : IAsyncDisposable
         var app = await StartGridAsync(gridSocket, certificate, new ConnectorGridRoutes(tunnels, probe));
 
         var connectorSocket = Bind();
+        var cell = new SnapshotCell();
+        var signals = new DatabaseSignals(grid.Postgres.DataSource, time, NullLogger<DatabaseSignals>.Instance);
+        var tokens = new TokenWatch(tunnels, cell, time, NullLogger<TokenWatch>.Instance);
+        var acks = new SnapshotAcks(new SnapshotAckStore(grid.Postgres.DataSource, identity), new RevocationMetrics(), time, NullLogger<SnapshotAcks>.Instance);
+        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, NullLogger<SnapshotLoader>.Instance), signals, [tokens], acks, time, NullLogger<SnapshotFeed>.Instance);
+        Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
+        foreach (var service in background)
+            await service.StartAsync(CancellationToken.None);
         var keeper = new TunnelKeeper(tunnels, leases, records, directory, time, NullLogger<TunnelKeeper>.Instance);
         var attacher = new ConnectorAttacher(
             new TokenAdmission(grid.Tokens, grid.Authorities), leases, tunnels, probe, records, identity, time, NullLogger<ConnectorAttacher>.Instance);
@@ -86,7 +96,7 @@ internal sealed class TestSilo : IAsyncDisposable
         if (keep)
             await keeper.StartAsync(CancellationToken.None);
         var router = new StreamRouter(tunnels, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
-        return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address);
+        return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address) { _background = background };
     }
 
     /// <summary>Opens a stream through the router with a grant for a socket of these connectors.</summary>
@@ -118,6 +128,12 @@ internal sealed class TestSilo : IAsyncDisposable
         await _listener.StopAsync(CancellationToken.None);
         await _keeper.StopAsync(CancellationToken.None);
         await _listener.DisposeAsync();
+        foreach (var service in _background.Reverse())
+        {
+            await service.StopAsync(CancellationToken.None);
+            ((IDisposable)service).Dispose();
+        }
+
         _keeper.Dispose();
         await _grid.StopAsync(new CancellationToken(canceled: true));
         await _grid.DisposeAsync();

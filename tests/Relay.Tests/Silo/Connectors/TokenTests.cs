@@ -94,6 +94,7 @@ public sealed class TokenTests(ConnectorGrid grid) : IClassFixture<ConnectorGrid
         using var socket = await accepted;
 
         await grid.ExecuteAsync(sql, new { connector.Id, connector.TokenId });
+        await grid.BumpAsync();
         Assert.Equal(exitCode, await agent.Exit.WaitAsync(TimeSpan.FromSeconds(40), TimeProvider.System, Cancel));
         await Assert.ThrowsAnyAsync<IOException>(() => TcpTarget.ReadAllAsync(stream));
         Assert.Null(silo.Tunnels.Find(connector.Id));

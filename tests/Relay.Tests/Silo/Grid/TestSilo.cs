@@ -165,7 +165,11 @@ public sealed class TestSilo : IAsyncDisposable
         };
         var sealedSecrets = secrets is null ? null : Get<SecretVault>().SealSocket(id, secrets);
         await ApplyAsync(
-            "INSERT INTO socket (socket_id, organization_id, name, socket_type, upstream, upstream_secrets) VALUES (@id, @OrganizationId, @name, 'ssh', @upstream::jsonb, @sealedSecrets)",
+            """
+            INSERT INTO socket (socket_id, organization_id, name, socket_type, upstream, upstream_secrets) VALUES (@id, @OrganizationId, @name, 'ssh', @upstream::jsonb, @sealedSecrets);
+            INSERT INTO connector (connector_id, organization_id, name) VALUES (@id, @OrganizationId, 'beside-' || @name);
+            INSERT INTO socket_connector (socket_id, connector_id) VALUES (@id, @id)
+            """,
             new { id, OrganizationId, name, upstream = upstream.ToJsonString(), sealedSecrets });
         return (id, name);
     }
@@ -215,7 +219,8 @@ public sealed class TestSilo : IAsyncDisposable
                 throw new StreamOpenException(StreamOpenError.Refused, "nothing listens there", e);
             }
 
-            return new RoutedStream(new SocketDuplexStream(socket), Guid.Empty, "loopback", "here", 1);
+            var connector = target.Connectors[0];
+            return new RoutedStream(new SocketDuplexStream(socket), connector.Id, connector.Name, Guid.Empty, target.Target, "here", 1);
         }
     }
 }

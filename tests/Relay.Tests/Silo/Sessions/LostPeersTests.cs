@@ -21,7 +21,7 @@ public sealed class LostPeersTests(SiloFixture fixture) : IClassFixture<SiloFixt
         var time = new ManualTimeProvider(TimeProvider.System.GetUtcNow());
         var gateways = new GatewaySubscriptions(time);
         using var registry = new SessionRegistry(
-            _silo.Get<SessionStore>(), _silo.Get<SessionAuthorizer>(), _silo.Get<SnapshotCell>(), gateways, _silo.Get<RecordingStates>(), time, NullLogger<SessionRegistry>.Instance);
+            _silo.Get<SessionStore>(), _silo.Get<SessionAuthorizer>(), _silo.Get<SnapshotCell>(), gateways, _silo.Get<RecordingStates>(), _silo.Get<RevocationMetrics>(), time, NullLogger<SessionRegistry>.Instance);
         var version = _silo.Get<SnapshotCell>().Find(_silo.OrganizationId)!.Version;
         var (lost, kept) = (Session("gw-lost"), Session("gw-kept"));
         using var alive = gateways.Subscribe("gw-kept");

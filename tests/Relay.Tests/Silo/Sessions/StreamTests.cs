@@ -36,7 +36,7 @@ public sealed class StreamTests(SiloFixture fixture) : IClassFixture<SiloFixture
         }, cancellation);
         Assert.Equal(SHA256.HashData(down), await SHA256.HashDataAsync(stream, cancellation));
         await answer;
-        Assert.Equal("loopback", await _silo.QueryAsync<string>("SELECT connector_name FROM session WHERE session_id = @Session", new { scene.Session }));
+        Assert.StartsWith("beside-", await _silo.QueryAsync<string>("SELECT connector_name FROM session WHERE session_id = @Session", new { scene.Session }));
     }
 
     [Fact]
