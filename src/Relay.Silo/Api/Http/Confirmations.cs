@@ -28,7 +28,10 @@ internal static class Confirmations
         if (http.Items[WriteKey] is OrganizationWrite { CommittedVersion: { } version } write)
         {
             var confirmation = await http.RequestServices.GetRequiredService<GridConfirmation>().WaitAsync(write.OrganizationId, version, atMost, http.RequestAborted);
-            http.Items[RevocationKey] = Describe(confirmation, version, atMost);
+
+            // An API that is part of no grid has nothing to say about one.
+            if (confirmation.Silos > 0)
+                http.Items[RevocationKey] = Describe(confirmation, version, atMost);
         }
 
         return result;
