@@ -22,6 +22,7 @@ public sealed partial class RelayConnector
     private readonly ILogger<RelayConnector> _logger;
     private readonly TimeProvider _time;
     private readonly EpochGate _epochs = new();
+    private readonly BootClock _clock;
     private readonly Guid _instance = Guid.NewGuid();
     private IReadOnlyList<string> _silos;
     private bool _wasConnected;
@@ -34,6 +35,7 @@ public sealed partial class RelayConnector
         _loggers = loggers;
         _logger = loggers.CreateLogger<RelayConnector>();
         _time = time;
+        _clock = new BootClock(time);
         _silos = options.Servers.Count > 0 ? options.Servers : token.Silos;
     }
 
@@ -90,7 +92,7 @@ public sealed partial class RelayConnector
     private async Task<int> RunAsync(CancellationToken stop)
     {
         LogStarting(AgentFacts.Version, _token.ConnectorId, _options.TokenSource);
-        await using var server = new TunnelServer(new TunnelRoutes(_epochs, new TargetDialler(TunnelWire.DialDeadline, _time), _ssh, _loggers), _loggers);
+        await using var server = new TunnelServer(new TunnelRoutes(_epochs, _clock, new TargetDialler(TunnelWire.DialDeadline, _time), _ssh, _loggers), _loggers);
         await server.StartAsync(stop);
         LogServing();
         var dialler = new SiloDialler(_token.AuthorityPin, DialDeadline, _time);
@@ -175,15 +177,21 @@ public sealed partial class RelayConnector
         using var late = new CancellationTokenSource(TunnelWire.AttachDeadline + TunnelWire.ProbeDeadline, _time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(late.Token, stop);
         AttachResponse? answer = null;
+        var known = false;
+        _epochs.Ask();
         try
         {
-            var request = AgentFacts.Request(_options.Token, _instance, _epochs.Highest, _ssh);
+            var request = AgentFacts.Request(_options.Token, _instance, _epochs.Highest, _ssh, _clock);
             await AttachPreamble.WriteAsync(silo.Stream, request, TunnelJson.Default.AttachRequest, both.Token);
             answer = await AttachPreamble.ReadAsync(silo.Stream, TunnelJson.Default.AttachResponse, both.Token);
+            known = !answer.Accepted;
 
             // A silo that hands out an epoch that is over is one that was cut off: not to be believed.
             if (answer.Accepted && answer.Epoch > 0 && _epochs.Admit(answer.Epoch))
+            {
+                known = true;
                 return (new Attachment(silo.Server, answer), null);
+            }
         }
         catch (Exception e) when (e is IOException || (e is OperationCanceledException && !stop.IsCancellationRequested))
         {
@@ -193,6 +201,10 @@ public sealed partial class RelayConnector
         {
             await silo.Stream.DisposeAsync();
             throw;
+        }
+        finally
+        {
+            _epochs.Settle(known);
         }
 
         await silo.Stream.DisposeAsync();

@@ -13,9 +13,9 @@ internal static class AgentFacts
     public static string Version { get; } =
         typeof(AgentFacts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "0";
 
-    public static AttachRequest Request(string token, Guid instance, long highestEpoch, IBuiltInSshService? ssh) => new(
+    public static AttachRequest Request(string token, Guid instance, long highestEpoch, IBuiltInSshService? ssh, BootClock clock) => new(
         TunnelWire.ProtocolVersion, token, instance, highestEpoch, Version, Cut(Environment.MachineName), Cut(RuntimeInformation.OSDescription),
-        ssh?.HostKeyLine, ssh is null ? null : [.. ssh.Users.Take(MaxUsers).Select(Cut)]);
+        ssh?.HostKeyLine, ssh is null ? null : [.. ssh.Users.Take(MaxUsers).Select(Cut)], (long)clock.Now.TotalMilliseconds);
 
     private static string Cut(string text) => text.Length <= MaxText ? text : text[..MaxText];
 }

@@ -15,4 +15,7 @@ internal sealed partial class TunnelRoutes
 
     [LoggerMessage(4104, LogLevel.Warning, "stream refused: its epoch is over")]
     private partial void LogStaleEpoch(Guid session, long epoch, long highestEpoch);
+
+    [LoggerMessage(4106, LogLevel.Warning, "stream refused: it came too late")]
+    private partial void LogLateOpen(Guid session, long epoch);
 }

@@ -14,13 +14,15 @@ internal sealed partial class TunnelRoutes
     private const int MaxGoodbyeBytes = 4096;
 
     private readonly EpochGate _epochs;
+    private readonly BootClock _clock;
     private readonly TargetDialler _dialler;
     private readonly IBuiltInSshService? _ssh;
     private readonly ILogger<TunnelRoutes> _logger;
 
-    public TunnelRoutes(EpochGate epochs, TargetDialler dialler, IBuiltInSshService? ssh, ILoggerFactory loggers)
+    public TunnelRoutes(EpochGate epochs, BootClock clock, TargetDialler dialler, IBuiltInSshService? ssh, ILoggerFactory loggers)
     {
         _epochs = epochs;
+        _clock = clock;
         _dialler = dialler;
         _ssh = ssh;
         _logger = loggers.CreateLogger<TunnelRoutes>();
@@ -53,6 +55,8 @@ internal sealed partial class TunnelRoutes
             return;
         }
 
+        await _epochs.Settled.WaitAsync(context.RequestAborted);
+
         // Both: what this tunnel was given, and what the opener believes. A silo that lost the connector fails one of them.
         if (epoch != attachment.Epoch || !_epochs.Admit(epoch))
         {
@@ -60,6 +64,10 @@ internal sealed partial class TunnelRoutes
             DuplexExchange.Refuse(context, StreamOpenError.StaleEpoch, string.Create(CultureInfo.InvariantCulture, $"epoch {epoch} is over; the connector has seen {_epochs.Highest}"));
             return;
         }
+
+        var until = long.TryParse(headers[TunnelWire.UntilHeader], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var limit) ? limit : (long?)null;
+        if (IsLate(context, session, epoch, until))
+            return;
 
         if (draining.IsCancellationRequested)
         {
@@ -70,10 +78,20 @@ internal sealed partial class TunnelRoutes
         if (target.IsBuiltInSsh)
             await ServeBuiltInAsync(context, attachment, session);
         else
-            await ServeTcpAsync(context, session, target);
+            await ServeTcpAsync(context, session, epoch, until, target);
     }
 
-    private async Task ServeTcpAsync(HttpContext context, Guid session, StreamTarget target)
+    /// <summary>True, and refused: a silo that was frozen or cut off while this was on its way may have lost the connector meanwhile.</summary>
+    private bool IsLate(HttpContext context, Guid session, long epoch, long? until)
+    {
+        if (until is null || _clock.Now.TotalMilliseconds <= until)
+            return false;
+        LogLateOpen(session, epoch);
+        DuplexExchange.Refuse(context, StreamOpenError.StaleEpoch, "the silo's right to open this stream ran out before it was open");
+        return true;
+    }
+
+    private async Task ServeTcpAsync(HttpContext context, Guid session, long epoch, long? until, StreamTarget target)
     {
         SocketDuplexStream socket;
         try
@@ -84,6 +102,13 @@ internal sealed partial class TunnelRoutes
         {
             LogTargetNotReached(session, target.Address, e.Error.ToWire(), e.Message);
             DuplexExchange.Refuse(context, e.Error, e.Message);
+            return;
+        }
+
+        // Dialling takes its time, too.
+        if (IsLate(context, session, epoch, until))
+        {
+            await socket.DisposeAsync();
             return;
         }
 
@@ -110,8 +135,9 @@ internal sealed partial class TunnelRoutes
         await _ssh.ServeAsync(stream, new BuiltInSshContext(ca, session), stream.Aborted);
     }
 
-    private static Task PingAsync(HttpContext context, Attachment attachment)
+    private Task PingAsync(HttpContext context, Attachment attachment)
     {
+        context.Response.Headers[TunnelWire.ClockHeader] = ((long)_clock.Now.TotalMilliseconds).ToString(CultureInfo.InvariantCulture);
         context.Response.Headers[TunnelWire.EpochHeader] = attachment.Epoch.ToString(CultureInfo.InvariantCulture);
         return Task.CompletedTask;
     }

@@ -27,6 +27,9 @@ internal sealed class CallRouter(GrainTypes types, ILocalSilo local, CoarseClock
 
     public Func<MembershipView> View { get; set; } = null!;
 
+    /// <summary>Whether this process stood still and has not looked at the membership since.</summary>
+    public Func<bool> StoodStill { get; set; } = static () => false;
+
     public GrainTypes Types => types;
 
     public CoarseClock Clock => clock;

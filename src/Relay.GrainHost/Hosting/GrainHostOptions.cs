@@ -56,10 +56,13 @@ public sealed class GrainHostOptions
     /// <summary>How often this silo writes its sign of life. Default: 10 seconds. More than zero.</summary>
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How often each other silo is probed over its link, and how long an answer may take. Default: 1 second. More than zero.</summary>
-    public TimeSpan ProbeInterval { get; set; } = TimeSpan.FromSeconds(1);
+    /// <summary>How often each other silo is probed over its link, and how long an answer may take. Default: 0.75 seconds. More than zero.</summary>
+    public TimeSpan ProbeInterval { get; set; } = TimeSpan.FromMilliseconds(750);
 
-    /// <summary>Probes in a row that must fail before a silo is declared dead; up to four times as many while this process itself gets too little processor time. Default: 3. At least 1.</summary>
+    /// <summary>
+    /// Probes in a row that must fail before a silo is declared dead; up to four times as many while this process itself gets too little
+    /// processor time. Where the machine says that nobody listens any more, they follow each other faster. Default: 3. At least 1.
+    /// </summary>
     public int MissedProbes { get; set; } = 3;
 
     /// <summary>

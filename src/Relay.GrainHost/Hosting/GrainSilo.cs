@@ -28,6 +28,7 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
     private ITimer? _ticker;
     private long _lastTick;
     private long _collectAt;
+    private volatile bool _paused;
     private int _ticking;
     private int _evicted;
 
@@ -52,8 +53,10 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
         {
             CheckPeer = _membership.CheckPeerAsync,
             Gossiped = () => _ = _membership.OnGossipAsync(_stopping.Token),
+            Lost = peer => _ = _detector!.SuspectAsync(peer, _stopping.Token),
         };
-        _detector = new FailureDetector(options, _membership, _router.Links, this, clock, logger);
+        _router.StoodStill = () => _paused || _router.Clock.SinceUpdate > SuspiciousPause;
+        _detector = new FailureDetector(options, _membership, _router.Links, this, clock, time, logger);
         GrainFactory = _router.Factory = new GrainFactory(_router, () => _router.Observers);
         _membership.Changed += OnMembershipChanged;
         _membership.TableWritten += () => _router.Links.Gossip(_membership.View.Active.Where(m => !IsLocal(m)));
@@ -86,6 +89,10 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
     internal SiloLinks Links => _router.Links;
 
     internal CoarseClock Clock => _router.Clock;
+
+    internal FailureDetector Detector => _detector;
+
+    internal bool StoodStill => _router.StoodStill();
 
     internal GrainTypes Types => _router.Types;
 
@@ -165,14 +172,16 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
         if (Interlocked.Exchange(ref _ticking, 1) != 0) return;
         try
         {
-            _router.Clock.Update();
-            var now = _router.Clock.Now;
             if (_time.GetElapsedTime(_lastTick) > SuspiciousPause)
             {
                 // The process stood still: others may have given it up, and it must not go on as if nothing had been.
+                _paused = true;
                 LogPaused(_time.GetElapsedTime(_lastTick));
-                _ = _membership.TryRefreshAsync(_stopping.Token);
+                _ = LookAfterPauseAsync();
             }
+
+            _router.Clock.Update();
+            var now = _router.Clock.Now;
 
             _lastTick = _time.GetTimestamp();
             _router.Catalog.Expire(now);
@@ -186,6 +195,20 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
         finally
         {
             Volatile.Write(ref _ticking, 0);
+        }
+    }
+
+    // Without the store nobody can have declared anybody dead since; the last view stays, as it does for the others.
+    private async Task LookAfterPauseAsync()
+    {
+        try
+        {
+            await _membership.TryRefreshAsync(_stopping.Token).ConfigureAwait(false);
+            _paused = false;
+        }
+        catch (OperationCanceledException)
+        {
+            // The silo stops; it takes no calls any more.
         }
     }
 

@@ -91,6 +91,7 @@ internal sealed class IncomingLink(Stream stream, FrameReader reader, Handshake 
         var origin = new InboundCall(this, id, key, router.Clock.At(left), flags.HasFlag(CallFlags.Forwarded) ? 1 : 0, flags.HasFlag(CallFlags.NoAnswer));
         try
         {
+            if (router.StoodStill()) throw new OrleansMessageRejectionException("The silo stood still, and does not know yet whether it was declared dead meanwhile.");
             if (router.Types.Find(methodId) is not { } method)
                 throw new OrleansMessageRejectionException("The silo does not know the method: it runs another version.");
             router.Receive(method, ref frame, origin);

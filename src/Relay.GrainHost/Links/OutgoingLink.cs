@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Orleans.Runtime;
 using Relay.GrainHost.Hosting;
 using Relay.GrainHost.Membership;
@@ -8,7 +9,7 @@ using Relay.GrainHost.Types;
 namespace Relay.GrainHost.Links;
 
 /// <summary>The way to one start of one other silo: dials when first needed and again after a loss. Safe for concurrent use.</summary>
-internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, ILocalSilo local, GrainHostOptions options, CoarseClock clock, TimeProvider time)
+internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, ILocalSilo local, GrainHostOptions options, CoarseClock clock, TimeProvider time, Action<SiloMember> lost)
 {
     private readonly Lock _lock = new();
     private OutgoingConnection? _connection;
@@ -28,7 +29,7 @@ internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, IL
     }
 
     /// <summary>Whether the silo answers within the probe interval.</summary>
-    public async Task<bool> ProbeAsync()
+    public async Task<ProbeOutcome> ProbeAsync()
     {
         try
         {
@@ -39,14 +40,14 @@ internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, IL
             {
                 // A link this full carries no probe in time.
                 connection.Pending.Take(id);
-                return false;
+                return ProbeOutcome.Silent;
             }
 
-            return await probe.Answered.WaitAsync(options.ProbeInterval, time).ConfigureAwait(false);
+            return await probe.Answered.WaitAsync(options.ProbeInterval, time).ConfigureAwait(false) ? ProbeOutcome.Answered : ProbeOutcome.Silent;
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
-            return false;
+            return IsRefused(e) ? ProbeOutcome.Refused : ProbeOutcome.Silent;
         }
     }
 
@@ -154,6 +155,7 @@ internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, IL
             }
 
             connection.Start();
+            _ = TellOfLossAsync(connection);
             return connection;
         }
         catch (Exception e)
@@ -161,6 +163,28 @@ internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, IL
             lock (_lock) _dialling = null;
             throw new SiloUnavailableException($"{peer.Address} cannot be reached: {(e is OperationCanceledException ? "it does not answer" : e.Message)}", e);
         }
+    }
+
+    private async Task TellOfLossAsync(OutgoingConnection connection)
+    {
+        await connection.Ended.ConfigureAwait(false);
+        lock (_lock)
+        {
+            if (_closed is not null) return;
+        }
+
+        lost(peer);
+    }
+
+    // Nobody listens at that port: the machine itself says so.
+    private static bool IsRefused(Exception? e)
+    {
+        for (; e is not null; e = e.InnerException)
+        {
+            if (e is SocketException { SocketErrorCode: SocketError.ConnectionRefused }) return true;
+        }
+
+        return false;
     }
 
     private sealed class ProbeCall : PendingCall
@@ -177,4 +201,17 @@ internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, IL
 
         public override void Expire() => _answered.TrySetResult(false);
     }
+}
+
+/// <summary>What came of a probe. The zero value proves nothing.</summary>
+internal enum ProbeOutcome
+{
+    /// <summary>No answer in time: dead, frozen, cut off, or the prober is late.</summary>
+    Silent = 0,
+
+    /// <summary>The silo lives.</summary>
+    Answered,
+
+    /// <summary>The machine says that nobody listens there.</summary>
+    Refused,
 }

@@ -20,12 +20,15 @@ internal sealed partial class SiloLinks(GrainHostOptions options, ISiloTransport
     /// <summary>A peer says that the membership table has changed. Must not block.</summary>
     public required Action Gossiped { get; set; }
 
+    /// <summary>A link to a peer that had stood is gone, and not because it was closed here. Must not block.</summary>
+    public required Action<SiloMember> Lost { get; set; }
+
     public OutgoingLink Get(SiloMember peer)
     {
         var key = (peer.Address, peer.Incarnation);
         return _outgoing.TryGetValue(key, out var known)
             ? known
-            : _outgoing.GetOrAdd(key, _ => new OutgoingLink(peer, transport, local, options, router.Clock, time));
+            : _outgoing.GetOrAdd(key, _ => new OutgoingLink(peer, transport, local, options, router.Clock, time, Lost));
     }
 
     /// <summary>Serves a link that another silo has dialled, until it ends. Disposes the stream.</summary>

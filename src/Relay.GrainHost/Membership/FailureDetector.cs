@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Relay.GrainHost.Hosting;
 using Relay.GrainHost.Links;
@@ -6,12 +7,13 @@ using Relay.GrainHost.Turns;
 namespace Relay.GrainHost.Membership;
 
 /// <summary>Probes other silos over the links that calls use, and has those that stay silent declared dead. One round at a time.</summary>
-internal sealed partial class FailureDetector(GrainHostOptions options, MembershipAgent membership, SiloLinks links, ILocalSilo local, CoarseClock clock, ILogger logger)
+internal sealed partial class FailureDetector(GrainHostOptions options, MembershipAgent membership, SiloLinks links, ILocalSilo local, CoarseClock clock, TimeProvider time, ILogger logger)
 {
     /// <summary>In a large grid each silo probes its next few on the ring of addresses: each is probed by as many.</summary>
     private const int MaxProbed = 5;
 
-    private readonly Dictionary<Guid, int> _misses = [];
+    private readonly ConcurrentDictionary<Guid, int> _misses = new();
+    private readonly ConcurrentDictionary<Guid, byte> _suspected = new();
     private readonly LocalHealth _health = new();
 
     public async Task RoundAsync(CancellationToken cancellationToken)
@@ -22,10 +24,14 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
             var answers = await Task.WhenAll(probed.Select(member => links.Get(member).ProbeAsync())).ConfigureAwait(false);
             _health.Observe(clock.TakeLongestGap());
             for (var i = 0; i < probed.Length; i++)
-                _misses[probed[i].Incarnation] = answers[i] ? 0 : _misses.GetValueOrDefault(probed[i].Incarnation) + 1;
-            foreach (var gone in _misses.Keys.Except(probed.Select(m => m.Incarnation)).ToArray()) _misses.Remove(gone);
+            {
+                _misses[probed[i].Incarnation] = answers[i] == ProbeOutcome.Answered ? 0 : _misses.GetValueOrDefault(probed[i].Incarnation) + 1;
+                if (answers[i] == ProbeOutcome.Refused) _ = SuspectAsync(probed[i], cancellationToken);
+            }
+
+            foreach (var gone in _misses.Keys.Except(probed.Select(m => m.Incarnation)).ToArray()) _misses.TryRemove(gone, out _);
             // Who hears nobody of several may be the one that is cut off.
-            var hearsSomebody = probed.Length == 1 || answers.Any(answer => answer);
+            var hearsSomebody = probed.Length == 1 || answers.Contains(ProbeOutcome.Answered);
             foreach (var suspect in probed.Where(m => _misses[m.Incarnation] >= options.MissedProbes * _health.Multiplier))
             {
                 if (hearsSomebody || IsSilent(suspect)) await DeclareAsync(suspect, $"{_misses[suspect.Incarnation]} probes without an answer", cancellationToken).ConfigureAwait(false);
@@ -37,6 +43,37 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
         {
             if (member.Status is MemberStatus.Joining or MemberStatus.ShuttingDown && member.Incarnation != local.Incarnation && IsSilent(member))
                 await DeclareAsync(member, "no sign of life", cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// A link was lost, or a probe was refused: a process that died has its connections reset at once, and its port refuses new ones.
+    /// Dials again a few times in quick succession. Only refusals count here, because how fast they come does not depend on how
+    /// busy this process is; whoever is merely silent is left to the rounds.
+    /// </summary>
+    public async Task SuspectAsync(SiloMember suspect, CancellationToken cancellationToken)
+    {
+        if (membership.View.Find(suspect.Address, suspect.Incarnation) is null || !_suspected.TryAdd(suspect.Incarnation, 0)) return;
+        try
+        {
+            for (var refusals = 0; refusals < options.MissedProbes; refusals++)
+            {
+                if (refusals > 0) await Task.Delay(options.ProbeInterval / 3, time, cancellationToken).ConfigureAwait(false);
+                if (await links.Get(suspect).ProbeAsync().ConfigureAwait(false) != ProbeOutcome.Refused) return;
+            }
+
+            var others = Choose().Where(m => m.Incarnation != suspect.Incarnation).ToArray();
+            var answers = await Task.WhenAll(others.Select(member => links.Get(member).ProbeAsync())).ConfigureAwait(false);
+            if (others.Length == 0 || answers.Contains(ProbeOutcome.Answered))
+                await DeclareAsync(suspect, "nobody listens at its address any more", cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // The silo stops.
+        }
+        finally
+        {
+            _suspected.TryRemove(suspect.Incarnation, out _);
         }
     }
 
@@ -61,7 +98,7 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
     {
         try
         {
-            if (await membership.DeclareDeadAsync(suspect, why, cancellationToken).ConfigureAwait(false)) _misses.Remove(suspect.Incarnation);
+            if (await membership.DeclareDeadAsync(suspect, why, cancellationToken).ConfigureAwait(false)) _misses.TryRemove(suspect.Incarnation, out _);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {

@@ -21,9 +21,12 @@ internal sealed class CoarseClock(TimeProvider time)
         var elapsed = time.GetElapsedTime(_start);
         Volatile.Write(ref _now, elapsed.Ticks / Step.Ticks);
         var gap = elapsed.Ticks - _updatedAt;
-        _updatedAt = elapsed.Ticks;
+        Volatile.Write(ref _updatedAt, elapsed.Ticks);
         if (gap > Volatile.Read(ref _longestGap)) Volatile.Write(ref _longestGap, gap);
     }
+
+    /// <summary>How long ago the last update was.</summary>
+    public TimeSpan SinceUpdate => time.GetElapsedTime(_start) - TimeSpan.FromTicks(Volatile.Read(ref _updatedAt));
 
     /// <summary>The longest time between two updates since this was last asked.</summary>
     public TimeSpan TakeLongestGap() => TimeSpan.FromTicks(Interlocked.Exchange(ref _longestGap, 0));

@@ -128,5 +128,7 @@ public sealed record GridError(string ErrorMessage, int StatusCode, string Code,
 [JsonSerializable(typeof(EnrollResponse))]
 [JsonSerializable(typeof(PeerHeartbeat))]
 [JsonSerializable(typeof(PeerHeartbeatAnswer))]
+[JsonSerializable(typeof(PeerRenewal))]
+[JsonSerializable(typeof(PeerRenewalAnswer))]
 [JsonSerializable(typeof(GridError))]
 public sealed partial class GridJson : JsonSerializerContext;

@@ -45,8 +45,11 @@ public static class GridRoutes
     /// <summary>One gzip'd run of asciicast v2 lines; idempotent by (session, recording, seq). The first chunk of a recording carries the header line. Query <c>last=true</c> ends the recording; <c>title=</c> (≤ 200 characters) with chunk 0 names it. At most 256 KiB compressed and 4 MiB inflated.</summary>
     public static string RecordingChunk(Guid session, int recording, int seq) => $"{Sessions}/{session}/recordings/{recording}/chunks/{seq}";
 
-    /// <summary>Silo to silo, see <see cref="PeerHeartbeat"/>.</summary>
+    /// <summary>Silo to silo, see <see cref="Grid.PeerHeartbeat"/>.</summary>
     public const string PeerHeartbeat = "/grid/v1/peers/heartbeat";
+
+    /// <summary>Silo to silo, see <see cref="Grid.PeerRenewal"/>.</summary>
+    public const string PeerRenewal = "/grid/v1/peers/renewal";
 
     /// <summary>Silo to silo: a duplex stream to a connector attached there.</summary>
     public static string ConnectorStream(Guid connector) => $"/grid/v1/connectors/{connector}/stream";

@@ -14,3 +14,26 @@ public sealed record PeerHeartbeat(string FromAddress, Guid FromIncarnation, Gui
 /// <param name="StoreReachable">Whether the receiver reaches the store directly.</param>
 /// <param name="Fenced">Silo starts whose heartbeats the receiver refuses from now on, latest first, at most 256.</param>
 public sealed record PeerHeartbeatAnswer(bool Accepted, Guid Incarnation, bool StoreReachable, IReadOnlyList<Guid> Fenced);
+
+/// <summary>A silo that does not reach the store asks one that does to renew what it holds: <c>POST /grid/v1/peers/renewal</c>. It is done as the caller, so only what the caller holds is renewed.</summary>
+/// <param name="Incarnation">Which start of the caller; its certificate must be that silo's.</param>
+/// <param name="Leases">At most 500.</param>
+/// <param name="Tokens">Connector tokens to be looked at, at most 500.</param>
+public sealed record PeerRenewal(Guid Incarnation, IReadOnlyList<PeerLease> Leases, IReadOnlyList<Guid> Tokens);
+
+/// <summary>One lease of a connector.</summary>
+/// <param name="Connector">The connector's id.</param>
+/// <param name="Epoch">The attachment's epoch.</param>
+public sealed record PeerLease(Guid Connector, long Epoch);
+
+/// <summary>Answer to <see cref="PeerRenewal"/>.</summary>
+/// <param name="Held">The caller is not fenced in the store.</param>
+/// <param name="Renewed">Connectors whose leases were renewed; others are not the caller's any more.</param>
+/// <param name="LostTokens">Tokens that must not be used any more.</param>
+public sealed record PeerRenewalAnswer(bool Held, IReadOnlyList<Guid> Renewed, IReadOnlyList<PeerLostToken> LostTokens);
+
+/// <summary>A connector token that must not be used any more.</summary>
+/// <param name="Token">The token's id.</param>
+/// <param name="Code">Why, one of <see cref="Relay.Protocol.Tunnel.AttachCodes"/>.</param>
+/// <param name="Message">Why, one sentence.</param>
+public sealed record PeerLostToken(Guid Token, string Code, string Message);

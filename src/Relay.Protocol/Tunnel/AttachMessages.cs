@@ -12,9 +12,10 @@ namespace Relay.Protocol.Tunnel;
 /// <param name="Os">Operating system, for the record.</param>
 /// <param name="SshHostKey">OpenSSH line of the built-in SSH service's host key; null: no such service.</param>
 /// <param name="SshUsers">Users the built-in SSH service can log in; null or empty: none.</param>
+/// <param name="ClockMs">The agent's <see cref="BootClock"/> when it sent this, milliseconds; null: it does not check <see cref="TunnelWire.UntilHeader"/>.</param>
 public sealed record AttachRequest(
     int Protocol, string Token, Guid AgentInstance, long HighestEpoch, string Version, string Host, string Os,
-    string? SshHostKey = null, IReadOnlyList<string>? SshUsers = null);
+    string? SshHostKey = null, IReadOnlyList<string>? SshUsers = null, long? ClockMs = null);
 
 /// <summary>Answer to <see cref="AttachRequest"/>. When not accepted the silo closes after it.</summary>
 /// <param name="Epoch">The attachment's number; grows with every attach of this connector. 0 when refused.</param>

@@ -30,6 +30,12 @@ public static class TunnelWire
     /// <summary>Header: the attachment's epoch the opener knows; decimal.</summary>
     public const string EpochHeader = "relay-epoch";
 
+    /// <summary>Header of a ping's answer: the agent's <see cref="BootClock"/>, milliseconds.</summary>
+    public const string ClockHeader = "relay-clock";
+
+    /// <summary>Header: up to which moment of the agent's <see cref="BootClock"/>, milliseconds, the silo may open this stream; absent: no limit.</summary>
+    public const string UntilHeader = "relay-until";
+
     /// <summary>Header: what to dial, see <see cref="StreamTarget"/>.</summary>
     public const string TargetHeader = "relay-target";
 
@@ -62,6 +68,9 @@ public static class TunnelWire
 
     /// <summary>How long the holder of a lease has to prove its agent alive before a newcomer is admitted.</summary>
     public static readonly TimeSpan ProbeDeadline = TimeSpan.FromSeconds(3);
+
+    /// <summary>How often the silo asks for the agent's clock, because clocks drift.</summary>
+    public static readonly TimeSpan ClockInterval = TimeSpan.FromMinutes(2);
 
     /// <summary>How long the agent tries to dial a TCP target.</summary>
     public static readonly TimeSpan DialDeadline = TimeSpan.FromSeconds(10);

@@ -3,13 +3,13 @@ namespace Relay.Silo.Connectors;
 internal sealed partial class ConnectorAttacher
 {
     [LoggerMessage(3201, LogLevel.Information, "connector attached")]
-    private partial void LogAttached(string connector, Guid connectorId, long epoch, string remote, string version);
+    private partial void LogAttached(string connector, Guid connectorId, long epoch, Guid agentInstance, string silo, string remote, string version);
 
     [LoggerMessage(3202, LogLevel.Information, "connector refused")]
     private partial void LogRefused(string remote, string code, string cause);
 
     [LoggerMessage(3203, LogLevel.Information, "holder of a connector probed for a newcomer")]
-    private partial void LogProbed(string connector, string silo, long epoch, string outcome);
+    private partial void LogProbed(string connector, string silo, long epoch, string outcome, bool fenced, bool lapsed, string verdict);
 
     [LoggerMessage(3204, LogLevel.Error, "the store does not answer; a connector was sent away")]
     private partial void LogStoreFailed(string remote, string cause);

@@ -1,8 +1,10 @@
 using System.Globalization;
 using System.Net.Security;
-using Npgsql;
 using Relay.Protocol.Tunnel;
+using Relay.Silo.Fencing;
+using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.Connectors;
 
@@ -12,19 +14,31 @@ internal sealed partial class ConnectorAttacher
     // Each try follows a holder that was found dead; somebody else may be quicker every time.
     private const int MaxTries = 3;
 
+    private const string StoreLost = "the grid's database does not answer, and without it no connector can be connected anew; nothing is wrong with the token";
+
     private readonly IConnectorAdmission _admission;
     private readonly ConnectorLeaseStore _leases;
     private readonly ConnectorTunnels _tunnels;
     private readonly IHolderProbe _probe;
     private readonly ConnectorRecords _records;
     private readonly SiloIdentity _self;
+    private readonly ServingRight _right;
+    private readonly SiloFence _fence;
+    private readonly LeaseWatch _watch;
+    private readonly GridHealth _health;
+    private readonly StoreHealth _store;
     private readonly TimeProvider _time;
     private readonly ILogger<ConnectorAttacher> _logger;
 
     public ConnectorAttacher(
-        IConnectorAdmission admission, ConnectorLeaseStore leases, ConnectorTunnels tunnels, IHolderProbe probe,
-        ConnectorRecords records, SiloIdentity self, TimeProvider time, ILogger<ConnectorAttacher> logger)
+        IConnectorAdmission admission, ConnectorLeaseStore leases, ConnectorTunnels tunnels, IHolderProbe probe, ConnectorRecords records, SiloIdentity self,
+        ServingRight right, SiloFence fence, LeaseWatch watch, GridHealth health, StoreHealth store, TimeProvider time, ILogger<ConnectorAttacher> logger)
     {
+        _right = right;
+        _fence = fence;
+        _watch = watch;
+        _health = health;
+        _store = store;
         _admission = admission;
         _leases = leases;
         _tunnels = tunnels;
@@ -49,6 +63,7 @@ internal sealed partial class ConnectorAttacher
             return await RefuseAsync(stream, remote, AttachCodes.BadRequest, e.Message, cancellationToken);
         }
 
+        var clock = request.ClockMs is { } milliseconds ? new AgentClock(milliseconds, _right.Now) : null;
         if (request.Protocol != TunnelWire.ProtocolVersion)
         {
             return await RefuseAsync(stream, remote, AttachCodes.ProtocolVersion, string.Create(
@@ -58,55 +73,71 @@ internal sealed partial class ConnectorAttacher
         if (request.AgentInstance == Guid.Empty || request.Token is null)
             return await RefuseAsync(stream, remote, AttachCodes.BadRequest, "the attach request names no token or no agent instance", cancellationToken);
 
+        if (!_right.Holds)
+            return await RefuseAsync(stream, remote, AttachCodes.Unavailable, "this silo is cut off from the grid: dial another one; nothing is wrong with the token", cancellationToken);
+        if (!_store.Reachable)
+            return await RefuseAsync(stream, remote, AttachCodes.Unavailable, StoreLost, cancellationToken);
+
+        // Nothing can be decided anew without the store, not even for an instance that was connected before; the agent tries again.
+        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _store.Outage);
         try
         {
-            return await AttachAsync(stream, remote, request, cancellationToken);
+            return await AttachAsync(stream, remote, request, clock, waiting.Token);
         }
-        catch (NpgsqlException e)
+        catch (Exception e) when (StoreErrors.IsOutage(e) && e is not IOException)
         {
-            // Nothing can be decided anew without the store; the agent tries again.
             LogStoreFailed(remote, e.Message);
-            return await RefuseAsync(stream, remote, AttachCodes.Unavailable, "the grid's database does not answer; nothing is wrong with the token", cancellationToken);
+            _store.Suspect(e);
+            return await RefuseAsync(stream, remote, AttachCodes.Unavailable, StoreLost, cancellationToken);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            LogStoreFailed(remote, "given up");
+            return await RefuseAsync(stream, remote, AttachCodes.Unavailable, StoreLost, cancellationToken);
         }
     }
 
-    private async Task<ConnectorTunnel?> AttachAsync(SslStream stream, string remote, AttachRequest request, CancellationToken cancellationToken)
+    private async Task<ConnectorTunnel?> AttachAsync(SslStream stream, string remote, AttachRequest request, AgentClock? clock, CancellationToken cancellationToken)
     {
         var admission = await _admission.CheckAsync(request.Token, cancellationToken);
         if (admission.Connector is not { } connector)
             return await RefuseAsync(stream, remote, admission.Code ?? AttachCodes.TokenForeign, admission.Message ?? "the token was not accepted", cancellationToken);
 
+        long? overtakes = null;
         for (var tries = 0; tries < MaxTries; tries++)
         {
-            var renewedAt = _time.GetTimestamp();
-            var outcome = await _leases.AttachAsync(connector.ConnectorId, request.AgentInstance, remote, request.HighestEpoch, ConnectorLeaseStore.HardTtl, cancellationToken);
+            var renewedAt = _right.Now;
+            var outcome = await _leases.AttachAsync(connector.ConnectorId, request.AgentInstance, remote, request.HighestEpoch, ConnectorLeaseStore.HardTtl, overtakes, cancellationToken);
             if (outcome.Won is { } won)
-                return await AcceptAsync(stream, remote, request, connector, won, renewedAt, cancellationToken);
+                return await AcceptAsync(stream, remote, request, connector, won, renewedAt, clock, cancellationToken);
 
             var holder = outcome.Holder!;
+            var lapsed = _watch.HasLapsed(holder, _right.Now);
             var state = await _probe.ProbeAsync(holder, cancellationToken);
-            LogProbed(connector.Name, holder.Silo, holder.Epoch, state.ToString());
-            if (state == HolderState.Alive)
+            var fenced = _fence.MayTakeOver(holder.SiloIncarnation, _right.Now);
+            var verdict = Takeover.Decide(state, fenced, _health.StoreReachableDirectly && _health.MajorityReachable, lapsed);
+            LogProbed(connector.Name, holder.Silo, holder.Epoch, state.ToString(), fenced, lapsed, verdict.ToString());
+            if (verdict == TakeoverVerdict.AlreadyConnected)
             {
                 return await RefuseAsync(stream, remote, AttachCodes.AlreadyConnected, string.Create(
                     CultureInfo.InvariantCulture, $"connector {connector.Name} is already connected since {holder.AttachedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC from {holder.AgentAddress}; one agent at a time may use it"), cancellationToken);
             }
 
-            if (state == HolderState.Unknown)
+            if (verdict == TakeoverVerdict.Unknown)
             {
                 return await RefuseAsync(stream, remote, AttachCodes.Unavailable, string.Create(
                     CultureInfo.InvariantCulture, $"connector {connector.Name} is held since {holder.AttachedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC from {holder.AgentAddress}, and the silo that holds it cannot be asked whether it still lives"), cancellationToken);
             }
 
             // Only this epoch: whoever attached meanwhile is not touched.
-            await _leases.ReleaseAsync(connector.ConnectorId, holder.Epoch, cancellationToken);
+            overtakes = holder.Epoch;
         }
 
         return await RefuseAsync(stream, remote, AttachCodes.Unavailable, $"connector {connector.Name} is being attached from several places at once", cancellationToken);
     }
 
     private async Task<ConnectorTunnel?> AcceptAsync(
-        SslStream stream, string remote, AttachRequest request, AdmittedConnector connector, ConnectorLease lease, long renewedAt, CancellationToken cancellationToken)
+        SslStream stream, string remote, AttachRequest request, AdmittedConnector connector, ConnectorLease lease, TimeSpan renewedAt, AgentClock? clock, CancellationToken cancellationToken)
     {
         // The old socket first: from here on only the new epoch is served.
         _tunnels.Admit(connector.ConnectorId, lease.Epoch);
@@ -116,10 +147,10 @@ internal sealed partial class ConnectorAttacher
             var silos = await _records.AttachedAsync(connector, lease, request, cancellationToken);
             await AttachPreamble.WriteAsync(
                 stream, new AttachResponse(true, lease.Epoch, ConnectorName: connector.Name, SshCa: connector.SshCa, Silos: silos, Silo: _self.Name), TunnelJson.Default.AttachResponse, cancellationToken);
-            var tunnel = new ConnectorTunnel(new TunnelTransport(stream), connector, lease, renewedAt, _time);
+            var tunnel = new ConnectorTunnel(new TunnelTransport(stream), connector, lease, renewedAt, clock, _right, _time);
             if (_tunnels.TryAdd(tunnel))
             {
-                LogAttached(connector.Name, connector.ConnectorId, lease.Epoch, remote, request.Version ?? "");
+                LogAttached(connector.Name, connector.ConnectorId, lease.Epoch, request.AgentInstance, _self.Address, remote, request.Version ?? "");
                 return tunnel;
             }
 

@@ -7,11 +7,12 @@ namespace Relay.Silo.Connectors;
 /// <param name="AgentInstance">Which process of the agent.</param>
 /// <param name="AgentAddress">Where the agent dialled from.</param>
 /// <param name="AttachedAt">By the database's clock.</param>
-/// <param name="Live">False: released or lapsed, by the database's clock.</param>
+/// <param name="Live">False: its holder gave it up, or is fenced.</param>
+/// <param name="Renewal">Differs after each renewal. Nothing else is read out of it: the database's clock may jump.</param>
 internal sealed record ConnectorLease(
-    Guid ConnectorId, long Epoch, string Silo, Guid SiloIncarnation, Guid AgentInstance, string AgentAddress, DateTimeOffset AttachedAt, bool Live);
+    Guid ConnectorId, long Epoch, string Silo, Guid SiloIncarnation, Guid AgentInstance, string AgentAddress, DateTimeOffset AttachedAt, bool Live, string Renewal = "");
 
 /// <summary>Outcome of an attach: exactly one of the two is set.</summary>
 /// <param name="Won">The lease, now ours.</param>
-/// <param name="Holder">Somebody else's live lease.</param>
+/// <param name="Holder">Another instance's lease, which has not been given up.</param>
 internal readonly record struct LeaseOutcome(ConnectorLease? Won, ConnectorLease? Holder);

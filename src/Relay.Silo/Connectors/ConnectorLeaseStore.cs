@@ -5,20 +5,31 @@ using Relay.Silo.Hosting;
 namespace Relay.Silo.Connectors;
 
 /// <summary>
-/// One active connection per connector: one row, one conditional upsert, the database's clock. No lock is held, no clock of a
-/// silo is believed, and nothing here depends on a grain. Safe for concurrent use; every method throws NpgsqlException when
-/// the store cannot be asked.
+/// One active connection per connector: one row, one conditional upsert. No lock is held, no clock is compared, the database's
+/// included, and nothing here depends on a grain. A lease ends when its holder gives it up, or when somebody has proved that it is
+/// not served any more and takes this very epoch (<see cref="Takeover"/>). Safe for concurrent use; every method throws
+/// NpgsqlException when the store cannot be asked.
 /// </summary>
 internal sealed class ConnectorLeaseStore
 {
-    /// <summary>A lease that is not renewed ends after this. The holder closes its tunnel before, by its own monotonic clock.</summary>
+    /// <summary>A lease that is not renewed ends after this. The holder closes its tunnel before, by its own monotonic clock; who waits for its end measures it by theirs.</summary>
     public static readonly TimeSpan HardTtl = TimeSpan.FromMinutes(15);
+
+    /// <summary>By how much the holder is earlier: far more than two clocks can drift apart in that time.</summary>
+    public static readonly TimeSpan SafetyMargin = TimeSpan.FromSeconds(30);
+
+    // Given up: not a time, so that no clock can make it so.
+    private const string Released = "'-infinity'";
 
     // A store restored from a backup may know a lower epoch than agents have seen; what an agent claims counts, but a
     // hostile one must not be able to use the numbers up.
     private const int MaxEpochClaim = 1000;
 
-    private const string Columns = "connector_id, epoch, silo, silo_incarnation, agent_instance, agent_address, attached_at, expires_at > clock_timestamp() AS live";
+    private const string Columns = $"""
+        connector_id, epoch, silo, silo_incarnation, agent_instance, agent_address, attached_at, expires_at::text AS renewal,
+        expires_at > {Released} AND NOT EXISTS (SELECT 1 FROM silo_fence f WHERE f.incarnation = silo_incarnation AND f.fenced_at IS NOT NULL) AS live,
+        expires_at = {Released} AS released
+        """;
 
     private readonly NpgsqlDataSource _database;
     private readonly SiloIdentity _silo;
@@ -30,11 +41,14 @@ internal sealed class ConnectorLeaseStore
     }
 
     /// <summary>
-    /// Takes the lease when nobody holds it, or when the holder is the same agent instance: it may re-attach anywhere at once.
-    /// The winner's epoch is higher than any before. Null outcome on both sides cannot happen: the loser is told the holder.
+    /// Takes the lease when nobody holds it, when the holder is the same agent instance (it may re-attach anywhere at once), or when it
+    /// is still of the epoch that <paramref name="overtakes"/>. The winner's epoch is higher than any before. Null outcome on both
+    /// sides cannot happen: the loser is told the holder.
     /// </summary>
     /// <param name="highestEpoch">The highest epoch the agent says it has seen.</param>
-    public async Task<LeaseOutcome> AttachAsync(Guid connectorId, Guid agentInstance, string agentAddress, long highestEpoch, TimeSpan ttl, CancellationToken cancellationToken)
+    /// <param name="overtakes">An epoch that is proved not to be served any more; null: none is.</param>
+    public async Task<LeaseOutcome> AttachAsync(
+        Guid connectorId, Guid agentInstance, string agentAddress, long highestEpoch, TimeSpan ttl, long? overtakes, CancellationToken cancellationToken)
     {
         const string Upsert = $"""
             INSERT INTO connector_lease AS l (connector_id, epoch, silo, silo_incarnation, agent_instance, agent_address, attached_at, expires_at)
@@ -43,7 +57,7 @@ internal sealed class ConnectorLeaseStore
               epoch = greatest(l.epoch, least(@highestEpoch, l.epoch + @maxClaim)) + 1,
               silo = excluded.silo, silo_incarnation = excluded.silo_incarnation, agent_instance = excluded.agent_instance,
               agent_address = excluded.agent_address, attached_at = clock_timestamp(), expires_at = clock_timestamp() + @ttl
-            WHERE l.expires_at <= clock_timestamp() OR l.agent_instance = excluded.agent_instance
+            WHERE l.expires_at = {Released} OR l.agent_instance = excluded.agent_instance OR l.epoch = @overtakes
             RETURNING {Columns}
             """;
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
@@ -61,30 +75,35 @@ internal sealed class ConnectorLeaseStore
                     agentInstance,
                     agentAddress,
                     ttl,
+                    overtakes = overtakes ?? -1,
                 },
                 cancellationToken: cancellationToken));
             if (won is not null)
                 return new(won.ToLease(), null);
-            if (await ReadAsync(connection, connectorId, cancellationToken) is { Live: true } holder)
-                return new(null, holder);
+            if (await RowAsync(connection, connectorId, cancellationToken) is { Released: false } holder)
+                return new(null, holder.ToLease());
 
             // Released between the two statements: take it.
         }
     }
 
     /// <summary>Renews many leases with one statement; what comes back is still ours. A missing one was taken over or released.</summary>
-    public async Task<IReadOnlySet<Guid>> RenewAsync(IReadOnlyCollection<(Guid ConnectorId, long Epoch)> leases, TimeSpan ttl, CancellationToken cancellationToken)
+    public Task<IReadOnlySet<Guid>> RenewAsync(IReadOnlyCollection<(Guid ConnectorId, long Epoch)> leases, TimeSpan ttl, CancellationToken cancellationToken) =>
+        RenewAsync(_silo.Incarnation, leases, ttl, cancellationToken);
+
+    /// <summary>As the other one, for a silo that has asked for it: only what that silo holds.</summary>
+    public async Task<IReadOnlySet<Guid>> RenewAsync(Guid holder, IReadOnlyCollection<(Guid ConnectorId, long Epoch)> leases, TimeSpan ttl, CancellationToken cancellationToken)
     {
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
         var held = await connection.QueryAsync<Guid>(new CommandDefinition(
-            """
+            $"""
             UPDATE connector_lease l SET expires_at = clock_timestamp() + @ttl
             FROM unnest(@ids, @epochs) AS mine (connector_id, epoch)
-            WHERE l.connector_id = mine.connector_id AND l.epoch = mine.epoch AND l.silo_incarnation = @incarnation
-              AND l.expires_at > clock_timestamp()
+            WHERE l.connector_id = mine.connector_id AND l.epoch = mine.epoch AND l.silo_incarnation = @holder
+              AND l.expires_at > {Released}
             RETURNING l.connector_id
             """,
-            new { ids = leases.Select(l => l.ConnectorId).ToArray(), epochs = leases.Select(l => l.Epoch).ToArray(), ttl, incarnation = _silo.Incarnation },
+            new { ids = leases.Select(l => l.ConnectorId).ToArray(), epochs = leases.Select(l => l.Epoch).ToArray(), ttl, holder },
             cancellationToken: cancellationToken));
         return held.ToHashSet();
     }
@@ -94,7 +113,7 @@ internal sealed class ConnectorLeaseStore
     {
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
         return await connection.ExecuteAsync(new CommandDefinition(
-            "UPDATE connector_lease SET expires_at = least(expires_at, clock_timestamp()) WHERE connector_id = @connectorId AND epoch = @epoch",
+            $"UPDATE connector_lease SET expires_at = {Released} WHERE connector_id = @connectorId AND epoch = @epoch",
             new { connectorId, epoch },
             cancellationToken: cancellationToken)) > 0;
     }
@@ -103,7 +122,18 @@ internal sealed class ConnectorLeaseStore
     public async Task<ConnectorLease?> ReadAsync(Guid connectorId, CancellationToken cancellationToken)
     {
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
-        return await ReadAsync(connection, connectorId, cancellationToken);
+        return (await RowAsync(connection, connectorId, cancellationToken))?.ToLease();
+    }
+
+    /// <summary>Leases that were not given up and, by the database's clock, not renewed for a while: to be watched. At most 10,000.</summary>
+    public async Task<IReadOnlyList<ConnectorLease>> ReadStaleAsync(TimeSpan notRenewedFor, CancellationToken cancellationToken)
+    {
+        await using var connection = await _database.OpenConnectionAsync(cancellationToken);
+        var rows = await connection.QueryAsync<LeaseRow>(new CommandDefinition(
+            $"SELECT {Columns} FROM connector_lease WHERE expires_at > {Released} AND expires_at < clock_timestamp() + @left LIMIT 10000",
+            new { left = HardTtl - notRenewedFor },
+            cancellationToken: cancellationToken));
+        return [.. rows.Select(r => r.ToLease())];
     }
 
     /// <summary>The live leases among these connectors.</summary>
@@ -111,20 +141,17 @@ internal sealed class ConnectorLeaseStore
     {
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
         var rows = await connection.QueryAsync<LeaseRow>(new CommandDefinition(
-            $"SELECT {Columns} FROM connector_lease WHERE connector_id = ANY (@ids) AND expires_at > clock_timestamp()",
+            $"SELECT {Columns} FROM connector_lease WHERE connector_id = ANY (@ids) AND expires_at > {Released}",
             new { ids = connectorIds.ToArray() },
             cancellationToken: cancellationToken));
-        return [.. rows.Select(r => r.ToLease())];
+        return [.. rows.Where(r => r.Live).Select(r => r.ToLease())];
     }
 
-    private static async Task<ConnectorLease?> ReadAsync(NpgsqlConnection connection, Guid connectorId, CancellationToken cancellationToken)
-    {
-        var row = await connection.QuerySingleOrDefaultAsync<LeaseRow>(new CommandDefinition(
+    private static Task<LeaseRow?> RowAsync(NpgsqlConnection connection, Guid connectorId, CancellationToken cancellationToken) =>
+        connection.QuerySingleOrDefaultAsync<LeaseRow>(new CommandDefinition(
             $"SELECT {Columns} FROM connector_lease WHERE connector_id = @connectorId",
             new { connectorId },
             cancellationToken: cancellationToken));
-        return row?.ToLease();
-    }
 
     /// <summary>The row as Dapper fills it.</summary>
     private sealed class LeaseRow
@@ -145,6 +172,10 @@ internal sealed class ConnectorLeaseStore
 
         public bool Live { get; init; }
 
-        public ConnectorLease ToLease() => new(ConnectorId, Epoch, Silo, SiloIncarnation, AgentInstance, AgentAddress, AttachedAt, Live);
+        public bool Released { get; init; }
+
+        public string Renewal { get; init; } = "";
+
+        public ConnectorLease ToLease() => new(ConnectorId, Epoch, Silo, SiloIncarnation, AgentInstance, AgentAddress, AttachedAt, Live, Renewal);
     }
 }

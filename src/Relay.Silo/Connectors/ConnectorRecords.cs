@@ -50,7 +50,34 @@ internal sealed class ConnectorRecords
             "UPDATE connector SET last_seen_at = now() WHERE connector_id = ANY (@ids)", new { ids = connectorIds.ToArray() }, cancellationToken: cancellationToken));
     }
 
+    /// <summary>Which of these tokens must not be used any more, and why, for a silo that cannot look itself; a token without a row went with its connector.</summary>
+    public async Task<IReadOnlyDictionary<Guid, (string Code, string Message)>> LostTokensAsync(IReadOnlyCollection<Guid> tokenIds, CancellationToken cancellationToken)
+    {
+        await using var connection = await _database.OpenConnectionAsync(cancellationToken);
+        var rows = await connection.QueryAsync<LostToken>(new CommandDefinition(
+            """
+            SELECT asked.token_id, t.token_id IS NULL AS deleted, t.revoked_at IS NOT NULL AS revoked
+            FROM unnest(@ids) AS asked (token_id) LEFT JOIN connector_token t USING (token_id)
+            WHERE t.token_id IS NULL OR t.revoked_at IS NOT NULL OR t.expires_at <= now()
+            """,
+            new { ids = tokenIds.ToArray() },
+            cancellationToken: cancellationToken));
+        return rows.ToDictionary(r => r.TokenId, r =>
+            r.Deleted ? (AttachCodes.ConnectorDeleted, "the connector was deleted")
+            : r.Revoked ? (AttachCodes.TokenRevoked, "the connector's token was revoked")
+            : (AttachCodes.TokenExpired, "the connector's token has expired"));
+    }
+
     private static string Cut(string? text) => text is null ? "" : text.Length <= MaxText ? text : text[..MaxText];
+
+    private sealed class LostToken
+    {
+        public Guid TokenId { get; init; }
+
+        public bool Deleted { get; init; }
+
+        public bool Revoked { get; init; }
+    }
 }
 
 /// <summary>The column connector.metadata. <see cref="SshHostKey"/> is what a gateway expects of the built-in SSH service.</summary>

@@ -20,16 +20,23 @@ internal sealed class ConnectorTunnel : IDisposable
     private readonly TunnelTransport _transport;
     private readonly HttpMessageInvoker _http;
     private readonly TimeProvider _time;
+    private readonly ServingRight _right;
     private int _connected;
     private int _openStreams;
+    private int _askingClock;
     private volatile bool _draining;
     private long _renewedAt;
+    private AgentClock? _agentClock;
 
-    public ConnectorTunnel(TunnelTransport transport, AdmittedConnector connector, ConnectorLease lease, long renewedAt, TimeProvider time)
+    /// <param name="renewedAt">See <see cref="RenewedAt"/>.</param>
+    /// <param name="agentClock">What the agent's clock showed; null: it does not tell.</param>
+    public ConnectorTunnel(TunnelTransport transport, AdmittedConnector connector, ConnectorLease lease, TimeSpan renewedAt, AgentClock? agentClock, ServingRight right, TimeProvider time)
     {
         _transport = transport;
         _time = time;
-        _renewedAt = renewedAt;
+        _renewedAt = renewedAt.Ticks;
+        _agentClock = agentClock;
+        _right = right;
         Connector = connector;
         Lease = lease;
         _http = new HttpMessageInvoker(new SocketsHttpHandler
@@ -68,12 +75,16 @@ internal sealed class ConnectorTunnel : IDisposable
     /// <summary>Ends when the connection is over.</summary>
     public Task Closed => _transport.Closed;
 
-    /// <summary>Monotonic timestamp of the last renewal that is known to have reached the store: taken before it was sent.</summary>
-    public long RenewedAt
+    /// <summary>When the last renewal was sent that is known to have reached the store, by this silo's <see cref="BootClock"/>.</summary>
+    public TimeSpan RenewedAt
     {
-        get => Volatile.Read(ref _renewedAt);
-        set => Volatile.Write(ref _renewedAt, value);
+        get => TimeSpan.FromTicks(Volatile.Read(ref _renewedAt));
+        set => Volatile.Write(ref _renewedAt, value.Ticks);
     }
+
+    /// <summary>When the tunnel must be closed because its lease could end: by our own clock, well before anybody else's.</summary>
+    public TimeSpan LeaseEnd => RenewedAt + ConnectorLeaseStore.HardTtl - ConnectorLeaseStore.SafetyMargin;
+
 
     /// <summary>Why <see cref="CloseAsync"/> was called; null: it was not.</summary>
     public string? CloseCode { get; private set; }
@@ -84,8 +95,16 @@ internal sealed class ConnectorTunnel : IDisposable
     {
         if (_draining)
             throw new StreamOpenException(StreamOpenError.NotAttached, "the connector is shutting down");
+        // Here, at every opening, and not when a timer gets round to it: this process may have stood still until a moment ago.
+        var until = _right.Until;
+        if (LeaseEnd < until)
+            until = LeaseEnd;
+        if (_right.Now > until)
+            throw new StreamOpenException(StreamOpenError.NotAttached, "the silo is cut off from the grid, and the connector may be connected elsewhere");
         var request = new HttpRequestMessage(HttpMethod.Post, BaseAddress + TunnelWire.ConnectPath);
         StreamHeaders.Write(request, session, Epoch, target);
+        if (Volatile.Read(ref _agentClock) is { } clock)
+            request.Headers.TryAddWithoutValidation(TunnelWire.UntilHeader, clock.At(until).ToString(CultureInfo.InvariantCulture));
 
         // Counted from here on: the load of an opening counts as much as that of an open stream.
         Interlocked.Increment(ref _openStreams);
@@ -111,12 +130,28 @@ internal sealed class ConnectorTunnel : IDisposable
         try
         {
             using var response = await _http.SendAsync(request, stop.Token);
+            if (response.Headers.TryGetValues(TunnelWire.ClockHeader, out var clocks) && long.TryParse(clocks.First(), NumberStyles.None, CultureInfo.InvariantCulture, out var milliseconds))
+                Volatile.Write(ref _agentClock, new AgentClock(milliseconds, _right.Now));
             return response.StatusCode == HttpStatusCode.OK;
         }
         catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException or ObjectDisposedException)
         {
             cancellationToken.ThrowIfCancellationRequested();
             return false;
+        }
+    }
+
+    /// <summary>Asks the agent for its clock when what is known of it is old; does not wait. Clocks drift.</summary>
+    public void KeepClock()
+    {
+        if (Volatile.Read(ref _agentClock) is not { } clock || _right.Now - clock.ReadAt <= TunnelWire.ClockInterval || Interlocked.Exchange(ref _askingClock, 1) != 0)
+            return;
+        _ = AskAsync();
+
+        async Task AskAsync()
+        {
+            await PingAsync(TunnelWire.PingTimeout, CancellationToken.None);
+            Volatile.Write(ref _askingClock, 0);
         }
     }
 
@@ -191,6 +226,17 @@ internal sealed class ConnectorTunnel : IDisposable
         {
             // It will see the connection close and come back; only the reason is lost.
         }
+    }
+}
+
+/// <summary>What an agent's clock showed, and when that was here: it showed no less then.</summary>
+internal sealed record AgentClock(long Milliseconds, TimeSpan ReadAt)
+{
+    /// <summary>What it shows, at the least, at one of our moments: with all the drift that two clocks may have.</summary>
+    public long At(TimeSpan moment)
+    {
+        var since = moment - ReadAt;
+        return Milliseconds + (long)((since - (since.Duration() * (2 * Fencing.FenceTimes.MaxDrift))).TotalMilliseconds);
     }
 }
 

@@ -30,6 +30,16 @@ internal sealed class ConnectorTunnels
     public bool Admit(Guid connectorId, long epoch) =>
         _epochs.AddOrUpdate(connectorId, epoch, (_, highest) => Math.Max(highest, epoch)) == epoch;
 
+    /// <summary>
+    /// A promise: no tunnel of this epoch or a lower one serves here from now on, also one whose attach is just under way. The tunnel
+    /// that is here, if it is of such an epoch, comes back to be closed.
+    /// </summary>
+    public ConnectorTunnel? Forswear(Guid connectorId, long epoch)
+    {
+        Admit(connectorId, epoch + 1);
+        return _attached.TryGetValue(connectorId, out var tunnel) && tunnel.Epoch <= epoch ? tunnel : null;
+    }
+
     /// <summary>Registers a tunnel; false: one with a higher epoch is or was here.</summary>
     public bool TryAdd(ConnectorTunnel tunnel)
     {

@@ -10,7 +10,7 @@ namespace Relay.Silo.Connectors;
 internal static class ConnectorsServiceCollectionExtensions
 {
     /// <summary>
-    /// Needs in the container: NpgsqlDataSource, <see cref="SiloIdentity"/>, <see cref="SiloEndpoints"/>, the grid's link and certificate,
+    /// Needs in the container: the control plane, fencing, <see cref="SiloIdentity"/>, <see cref="SiloEndpoints"/>, the grid's link and certificate,
     /// the authorities and the token table. Listens as a hosted service; register it after the grid's, so that at the stop
     /// connectors are sent elsewhere before the grid's streams are cut.
     /// </summary>
@@ -21,6 +21,9 @@ internal static class ConnectorsServiceCollectionExtensions
         services.AddSingleton<ConnectorLeaseStore>();
         services.AddSingleton<ConnectorRecords>();
         services.AddSingleton<ConnectorTunnels>();
+        services.AddSingleton<ServingRight>();
+        services.AddSingleton(_ => new LeaseWatch(ConnectorLeaseStore.HardTtl));
+        services.AddSingleton<ILeaseRenewals, LeaseRenewals>();
         services.TryAddSingleton<IConnectorDirectory, LeaseDirectory>();
         services.TryAddSingleton<IConnectorLeases, GrainLeases>();
         services.AddSingleton<HolderProbe>();

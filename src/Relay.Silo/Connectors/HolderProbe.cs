@@ -14,7 +14,7 @@ internal enum HolderState
     /// <summary>It answered.</summary>
     Alive,
 
-    /// <summary>It did not answer its silo, or its silo has no such tunnel.</summary>
+    /// <summary>It did not answer its silo, or its silo has no such tunnel; and its silo will serve none of that epoch any more.</summary>
     Dead,
 }
 
@@ -69,14 +69,13 @@ internal sealed class HolderProbe : IHolderProbe
         }
     }
 
-    /// <summary>False: no tunnel of this epoch here, or its agent did not answer; that tunnel is then closed.</summary>
+    /// <summary>False: no tunnel of this epoch here, or its agent did not answer. That is a promise: none will be served any more.</summary>
     public async ValueTask<bool> ProbeHereAsync(Guid connectorId, long epoch, CancellationToken cancellationToken)
     {
-        if (_tunnels.Find(connectorId) is not { } tunnel || tunnel.Epoch < epoch)
-            return false;
-        if (await tunnel.PingAsync(TunnelWire.ProbeDeadline, cancellationToken))
+        if (_tunnels.Find(connectorId) is { } tunnel && tunnel.Epoch >= epoch && await tunnel.PingAsync(TunnelWire.ProbeDeadline, cancellationToken))
             return true;
-        tunnel.Dispose();
+        // The lease of an attach that is not finished yet may be known to the one who asks, and not be registered here.
+        _tunnels.Forswear(connectorId, epoch)?.Dispose();
         return false;
     }
 }

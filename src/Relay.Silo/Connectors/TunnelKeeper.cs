@@ -4,7 +4,9 @@ using Relay.Protocol.Tunnel;
 namespace Relay.Silo.Connectors;
 
 /// <summary>
-/// Keeps what tunnels stand on: renews their leases every 10 s, and closes a tunnel whose lease could have ended by our own monotonic clock, whatever the store says. Safe for concurrent use.
+/// Keeps what tunnels stand on: renews their leases every 10 s, and closes them when their leases
+/// could have ended by our own monotonic clock, or when this silo is cut off from store and majority; neither waits for
+/// the store to answer. Safe for concurrent use.
 /// </summary>
 internal sealed partial class TunnelKeeper : BackgroundService
 {
@@ -12,19 +14,29 @@ internal sealed partial class TunnelKeeper : BackgroundService
     private static readonly TimeSpan RenewEvery = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan SeenEvery = TimeSpan.FromSeconds(30);
 
-    // Closed this long before the lease can have ended, so that no two can be open at once.
-    private static readonly TimeSpan SafetyMargin = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan WatchEvery = TimeSpan.FromSeconds(30);
+
+    // Longer than a renewal takes at worst; by the database's clock, so it only says which leases are worth watching.
+    private static readonly TimeSpan NotRenewedFor = TimeSpan.FromMinutes(1);
 
     private readonly ConnectorTunnels _tunnels;
     private readonly ConnectorLeaseStore _leases;
     private readonly ConnectorRecords _records;
     private readonly IConnectorDirectory _directory;
+    private readonly ILeaseRenewals _renewals;
+    private readonly ServingRight _right;
+    private readonly LeaseWatch _watch;
     private readonly TimeProvider _time;
     private readonly ILogger<TunnelKeeper> _logger;
     private bool _storeLost;
 
-    public TunnelKeeper(ConnectorTunnels tunnels, ConnectorLeaseStore leases, ConnectorRecords records, IConnectorDirectory directory, TimeProvider time, ILogger<TunnelKeeper> logger)
+    public TunnelKeeper(
+        ConnectorTunnels tunnels, ConnectorLeaseStore leases, ConnectorRecords records, IConnectorDirectory directory, ILeaseRenewals renewals,
+        ServingRight right, LeaseWatch watch, TimeProvider time, ILogger<TunnelKeeper> logger)
     {
+        _renewals = renewals;
+        _right = right;
+        _watch = watch;
         _tunnels = tunnels;
         _leases = leases;
         _records = records;
@@ -49,7 +61,7 @@ internal sealed partial class TunnelKeeper : BackgroundService
             }
         }
 
-        LogDetached(tunnel.Connector.Name, tunnel.Connector.ConnectorId, tunnel.Epoch, tunnel.CloseCode ?? "closed");
+        LogDetached(tunnel.Connector.Name, tunnel.Connector.ConnectorId, tunnel.Epoch, tunnel.Lease.AgentInstance, tunnel.Lease.Silo, tunnel.CloseCode ?? "closed");
     }
 
     /// <summary>Takes the tunnel off the registry and gives its lease up. Never throws: at worst the lease lapses.</summary>
@@ -67,77 +79,124 @@ internal sealed partial class TunnelKeeper : BackgroundService
         }
     }
 
-    /// <summary>One turn of the loop: what is due now.</summary>
-    internal async Task TickAsync(bool renew, bool seen, CancellationToken cancellationToken)
+    /// <summary>Asks the store what is due now.</summary>
+    internal async Task AskStoreAsync(bool renew, bool seen, CancellationToken cancellationToken)
     {
         var tunnels = _tunnels.Attached;
         if (tunnels.Count == 0)
             return;
-        try
+        var asked = _right.Now;
+        if (await _renewals.TurnAsync(tunnels, renew, cancellationToken) is { } turn)
         {
-            if (renew)
-                await RenewAsync(tunnels, cancellationToken);
-            if (seen)
-                await _records.SeenAsync([.. tunnels.Select(t => t.Connector.ConnectorId)], cancellationToken);
             if (_storeLost)
                 LogStoreBack();
             _storeLost = false;
+            Apply(tunnels, turn, asked);
         }
-        catch (NpgsqlException e)
+        else
         {
             // Nothing can have been revoked: a revocation needs a write.
             if (!_storeLost)
-                LogStoreLost(e.Message);
+                LogStoreLost();
             _storeLost = true;
         }
 
-        CloseLapsed(tunnels);
+        if (!seen || _storeLost)
+            return;
+        try
+        {
+            await _records.SeenAsync([.. tunnels.Select(t => t.Connector.ConnectorId)], cancellationToken);
+        }
+        catch (NpgsqlException)
+        {
+            // For people to look at; the next time will do.
+        }
+    }
+
+    /// <summary>Closes every tunnel that must not be served any more, whatever the store says.</summary>
+    internal void CloseLapsed()
+    {
+        var now = _right.Now;
+        var cutOff = !_right.Holds;
+        foreach (var tunnel in _tunnels.Attached)
+        {
+            if (cutOff)
+                _ = CloseAsync(tunnel, AttachCodes.LeaseLost, "the silo is cut off from the rest of the grid");
+            else if (now >= tunnel.LeaseEnd)
+                _ = CloseAsync(tunnel, AttachCodes.LeaseLost, "the lease could not be renewed in time: the grid's database does not answer");
+            else
+                tunnel.KeepClock();
+        }
+    }
+
+    /// <summary>Looks which leases of the grid are not renewed any more, so that one day they can be said to have lapsed.</summary>
+    internal async Task WatchAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var stale = await _leases.ReadStaleAsync(NotRenewedFor, cancellationToken);
+            _watch.Observe(stale, _right.Now);
+        }
+        catch (NpgsqlException)
+        {
+            // Not seen, not counted: it only takes longer.
+        }
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Tick, _time);
-        var renewed = _time.GetTimestamp();
-        var seen = renewed;
+        var (renewed, seen, watched) = (_time.GetTimestamp(), _time.GetTimestamp(), _time.GetTimestamp());
+        var asking = Task.CompletedTask;
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
-            var renewNow = _time.GetElapsedTime(renewed) >= RenewEvery;
-            var seenNow = _time.GetElapsedTime(seen) >= SeenEvery;
-            try
-            {
-                await TickAsync(renewNow, seenNow, stoppingToken);
-            }
-            catch (Exception e) when (e is not OperationCanceledException)
-            {
-                LogTickFailed(e);
-            }
-
-            if (renewNow)
-                renewed = _time.GetTimestamp();
-            if (seenNow)
-                seen = _time.GetTimestamp();
+            // Never behind a question to the store: that may hang for as long as it likes.
+            CloseLapsed();
+            if (!asking.IsCompleted)
+                continue;
+            asking = AskAsync(IsDue(ref renewed, RenewEvery), IsDue(ref seen, SeenEvery), IsDue(ref watched, WatchEvery), stoppingToken);
         }
     }
 
-    private async Task RenewAsync(IReadOnlyCollection<ConnectorTunnel> tunnels, CancellationToken cancellationToken)
+    private async Task AskAsync(bool renew, bool seen, bool watch, CancellationToken cancellationToken)
     {
-        var asked = _time.GetTimestamp();
-        var held = await _leases.RenewAsync([.. tunnels.Select(t => (t.Connector.ConnectorId, t.Epoch))], ConnectorLeaseStore.HardTtl, cancellationToken);
+        await Task.Yield();
+        try
+        {
+            await AskStoreAsync(renew, seen, cancellationToken);
+            if (watch)
+                await WatchAsync(cancellationToken);
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            LogTickFailed(e);
+        }
+        catch (OperationCanceledException)
+        {
+            // The silo stops.
+        }
+    }
+
+    private bool IsDue(ref long last, TimeSpan every)
+    {
+        if (_time.GetElapsedTime(last) < every)
+            return false;
+        last = _time.GetTimestamp();
+        return true;
+    }
+
+    private void Apply(IReadOnlyCollection<ConnectorTunnel> tunnels, LeaseTurn turn, TimeSpan asked)
+    {
         foreach (var tunnel in tunnels)
         {
-            if (held.Contains(tunnel.Connector.ConnectorId))
+            if (turn.LostTokens.TryGetValue(tunnel.Connector.TokenId, out var why))
+                _ = CloseAsync(tunnel, why.Code, why.Message);
+            else if (turn.Renewed is null)
+                continue;
+            else if (turn.Renewed.Contains(tunnel.Connector.ConnectorId))
                 tunnel.RenewedAt = asked;
             else if (!tunnel.Draining)
                 _ = CloseAsync(tunnel, AttachCodes.Superseded, "the connector was attached anew elsewhere");
-        }
-    }
-
-    private void CloseLapsed(IReadOnlyCollection<ConnectorTunnel> tunnels)
-    {
-        foreach (var tunnel in tunnels)
-        {
-            if (_time.GetElapsedTime(tunnel.RenewedAt) >= ConnectorLeaseStore.HardTtl - SafetyMargin)
-                _ = CloseAsync(tunnel, AttachCodes.LeaseLost, "the lease could not be renewed in time");
         }
     }
 

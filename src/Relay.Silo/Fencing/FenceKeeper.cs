@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Npgsql;
 using Relay.Protocol.Grid;
+using Relay.Protocol.Tunnel;
 using Relay.Silo.Grid;
 using Relay.Silo.Storage;
 
@@ -10,7 +11,7 @@ namespace Relay.Silo.Fencing;
 /// Tells <see cref="SiloFence"/> what it has to know, once a second: heartbeats to every member, the fences in the store; fences members
 /// that died, and keeps <see cref="GridHealth"/> true. Needs of the grain host only <see cref="IGridMembers"/>. Safe for concurrent use.
 /// </summary>
-internal sealed partial class FenceKeeper : BackgroundService
+internal sealed partial class FenceKeeper : BackgroundService, IPeerRenewals
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(2);
 
@@ -21,7 +22,7 @@ internal sealed partial class FenceKeeper : BackgroundService
     private readonly IGridMembers _members;
     private readonly GridHealth _health;
     private readonly SiloLinks _links;
-    private readonly LeaseClock _clock;
+    private readonly BootClock _clock;
     private readonly TimeProvider _time;
     private readonly IHostApplicationLifetime _lifetime;
     private readonly ILogger<FenceKeeper> _logger;
@@ -35,7 +36,7 @@ internal sealed partial class FenceKeeper : BackgroundService
 
     public FenceKeeper(
         SiloFence fence, FenceTimes times, FenceStore store, StoreHealth storeHealth, IGridMembers members, GridHealth health,
-        SiloLinks links, LeaseClock clock, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<FenceKeeper> logger)
+        SiloLinks links, BootClock clock, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<FenceKeeper> logger)
     {
         _fence = fence;
         _times = times;
@@ -74,6 +75,22 @@ internal sealed partial class FenceKeeper : BackgroundService
             UpdateHealth();
         }
         while (await timer.WaitForNextTickAsync(stoppingToken));
+    }
+
+    /// <inheritdoc/>
+    public async Task<PeerRenewalAnswer?> RenewThroughPeerAsync(IReadOnlyList<PeerLease> leases, IReadOnlyList<Guid> tokens, CancellationToken cancellationToken)
+    {
+        foreach (var peer in _fence.PeersWithStore(_clock.Now))
+        {
+            if (!_peers.TryGetValue(peer.Address, out var known)) continue;
+            var askedAt = _clock.Now;
+            var renewal = new PeerRenewal(_fence.Self.Incarnation, leases, tokens);
+            if (await known.Link.AskAsync(GridRoutes.PeerRenewal, renewal, GridJson.Default.PeerRenewal, GridJson.Default.PeerRenewalAnswer, Deadline, cancellationToken) is not { } answer) continue;
+            if (answer.Held) _fence.OnHeld(askedAt);
+            return answer;
+        }
+
+        return null;
     }
 
     private void UpdateHealth()
@@ -130,14 +147,16 @@ internal sealed partial class FenceKeeper : BackgroundService
 
     private async Task AskStoreAsync(CancellationToken cancellationToken)
     {
+        await Task.Yield();
         if (!_storeHealth.Reachable)
         {
             // What comes back may be a standby that lacks the last writes.
             _confirmed.Clear();
+            if (await RenewThroughPeerAsync([], [], cancellationToken) is { Held: false })
+                _fence.OnFenced(_fence.Self.Incarnation, [], _clock.Now);
             return;
         }
 
-        await Task.Yield();
         using var late = new CancellationTokenSource(Deadline, _time);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _storeHealth.Outage, cancellationToken);
         try
@@ -186,4 +205,11 @@ internal sealed partial class FenceKeeper : BackgroundService
 
         public Task UnderWay { get; set; } = Task.CompletedTask;
     }
+}
+
+/// <summary>The way to the store through another silo. Safe for concurrent use.</summary>
+internal interface IPeerRenewals
+{
+    /// <summary>Has a peer that reaches the store renew what this silo holds. Null: there is none, or it could not.</summary>
+    Task<PeerRenewalAnswer?> RenewThroughPeerAsync(IReadOnlyList<PeerLease> leases, IReadOnlyList<Guid> tokens, CancellationToken cancellationToken);
 }

@@ -1,3 +1,4 @@
+using Relay.Protocol.Tunnel;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
 
@@ -10,11 +11,12 @@ internal static class FencingServiceCollectionExtensions
     public static IServiceCollection AddFencing(this IServiceCollection services)
     {
         services.AddSingleton(FenceTimes.Default);
-        services.AddSingleton<LeaseClock>();
+        services.AddSingleton<BootClock>();
         services.AddSingleton(s => new SiloFence(s.GetRequiredService<FenceTimes>(), new Voter(s.GetRequiredService<SiloIdentity>().Address, s.GetRequiredService<SiloIdentity>().Incarnation)));
         services.AddSingleton<FenceStore>();
         services.AddSingleton<GridHealth>();
         services.AddSingleton<FenceKeeper>();
+        services.AddSingleton<IPeerRenewals>(s => s.GetRequiredService<FenceKeeper>());
         services.AddHostedService(s => s.GetRequiredService<FenceKeeper>());
         services.AddSingleton<IGridRoutes, PeerRoutes>();
         return services;

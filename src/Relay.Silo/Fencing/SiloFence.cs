@@ -112,9 +112,12 @@ internal sealed class SiloFence(FenceTimes times, Voter self)
     }
 
     /// <summary>Whether streams may be opened and tunnels kept now. To be asked at every opening: a process that stood still must not go on.</summary>
-    public bool MayServe(TimeSpan now)
+    public bool MayServe(TimeSpan now) => now <= ServesUntil(now);
+
+    /// <summary>Up to when, this moment included, it may serve as far as is known now; in the past when it may not.</summary>
+    public TimeSpan ServesUntil(TimeSpan now)
     {
-        lock (_lock) return !_fencedSelf && LastContact(now) is { } at && now - at <= times.HoldFor;
+        lock (_lock) return !_fencedSelf && LastContact(now) is { } at ? at + times.HoldFor : TimeSpan.MinValue;
     }
 
     /// <summary>Whether a majority of the voters, this silo among them, has answered lately.</summary>

@@ -5,6 +5,7 @@ using Relay.Connector.Targets;
 using Relay.Connector.Tunnel;
 using Relay.Protocol.Tunnel;
 using Relay.Silo.Connectors;
+using Relay.Silo.Fencing;
 
 namespace Relay.Tests.Connector;
 
@@ -50,16 +51,88 @@ public sealed class AgentEpochTests
         Assert.Equal(999, gate.Highest);
     }
 
+    [Fact]
+    public async Task While_an_attach_is_under_way_streams_wait_for_its_outcome()
+    {
+        var epochs = new EpochGate();
+        await using var server = await StartAsync(epochs);
+        using var tunnel = await ConnectAsync(server, attached: 5, opener: 5);
+        Assert.True(await OpensAsync(tunnel));
+        epochs.Ask();
+        var waiting = OpensAsync(tunnel);
+        // Ordered behind it on the same connection, and answered: the opening is held, not lost.
+        Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(20), Cancel));
+        Assert.False(waiting.IsCompleted);
+        epochs.Settle(known: true);
+        Assert.True(await waiting);
+
+        epochs.Ask();
+        waiting = OpensAsync(tunnel);
+        Assert.True(epochs.Admit(6));
+        epochs.Settle(known: true);
+        Assert.False(await waiting);
+    }
+
+    [Fact]
+    public async Task When_an_attach_gets_no_answer_the_epochs_before_it_are_over()
+    {
+        var epochs = new EpochGate();
+        await using var server = await StartAsync(epochs);
+        using var old = await ConnectAsync(server, attached: 5, opener: 5);
+        Assert.True(await OpensAsync(old));
+        epochs.Ask();
+        epochs.Settle(known: false);
+        Assert.False(await OpensAsync(old));
+        Assert.Equal(5, epochs.Highest);
+
+        // The next attach says what holds.
+        using var current = await ConnectAsync(server, attached: 7, opener: 7);
+        Assert.True(await OpensAsync(current));
+        Assert.True(epochs.Admit(7));
+        Assert.False(await OpensAsync(old));
+    }
+
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(-60_000, false)]
+    public async Task A_stream_whose_right_ran_out_on_the_way_is_refused(long agentIsAheadBy, bool expected)
+    {
+        var epochs = new EpochGate();
+        await using var server = await StartAsync(epochs);
+        // The silo believes the agent's clock to show less than it does: to the agent the open comes that much too late.
+        using var tunnel = await ConnectAsync(server, attached: 5, opener: 5, clock => new AgentClock((long)clock.Now.TotalMilliseconds + agentIsAheadBy, clock.Now));
+        Assert.Equal(expected, await OpensAsync(tunnel));
+    }
+
+    [Fact]
+    public async Task A_ping_brings_the_agents_clock()
+    {
+        var epochs = new EpochGate();
+        await using var server = await StartAsync(epochs);
+        using var tunnel = await ConnectAsync(server, attached: 5, opener: 5, clock => new AgentClock(-1_000_000_000, clock.Now));
+        Assert.False(await OpensAsync(tunnel));
+        Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(20), Cancel));
+        Assert.True(await OpensAsync(tunnel));
+    }
+
     private static async Task<TunnelServer> StartAsync(EpochGate epochs)
     {
-        var routes = new TunnelRoutes(epochs, new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, NullLoggerFactory.Instance);
+        var routes = new TunnelRoutes(epochs, new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, NullLoggerFactory.Instance);
         var server = new TunnelServer(routes, NullLoggerFactory.Instance);
         await server.StartAsync(Cancel);
         return server;
     }
 
-    private static async Task<ConnectorTunnel> ConnectAsync(TunnelServer server, long attached, long opener)
+    internal static SiloFence Alone()
     {
+        var fence = new SiloFence(FenceTimes.Default, new Voter("here:1", Guid.NewGuid()));
+        fence.Adopt([fence.Self]);
+        return fence;
+    }
+
+    private static async Task<ConnectorTunnel> ConnectAsync(TunnelServer server, long attached, long opener, Func<BootClock, AgentClock?>? agentClock = null)
+    {
+        var clock = new BootClock(TimeProvider.System);
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         var agent = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -69,7 +142,7 @@ public sealed class AgentEpochTests
         var id = Guid.NewGuid();
         return new ConnectorTunnel(
             new TunnelTransport(new NetworkStream(silo, true)), new AdmittedConnector(id, "c", Guid.NewGuid(), Guid.NewGuid(), ""),
-            new ConnectorLease(id, opener, "here:1", Guid.NewGuid(), Guid.NewGuid(), "", TimeProvider.System.GetUtcNow(), true), 0, TimeProvider.System);
+            new ConnectorLease(id, opener, "here:1", Guid.NewGuid(), Guid.NewGuid(), "", TimeProvider.System.GetUtcNow(), true), clock.Now, agentClock?.Invoke(clock), new ServingRight(Alone(), clock), TimeProvider.System);
     }
 
     // Nothing listens on port 1: "refused" is the agent's dial, "stale" its gate.

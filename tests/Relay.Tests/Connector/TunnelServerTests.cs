@@ -17,7 +17,7 @@ public sealed class TunnelServerTests
     public async Task A_tunnel_that_is_cut_in_the_middle_of_an_answer_is_over()
     {
         await using var server = new TunnelServer(
-            new TunnelRoutes(new EpochGate(), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, NullLoggerFactory.Instance), NullLoggerFactory.Instance);
+            new TunnelRoutes(new EpochGate(), new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, NullLoggerFactory.Instance), NullLoggerFactory.Instance);
         await server.StartAsync(Cancel);
         for (var i = 0; i < 60; i++)
         {
@@ -29,9 +29,10 @@ public sealed class TunnelServerTests
             var connection = new DialledConnection(new NetworkStream(agent, true), null, new Attachment("test", new AttachResponse(true, 1)));
             server.Serve(connection);
             var id = Guid.NewGuid();
+            var clock = new BootClock(TimeProvider.System);
             using var tunnel = new ConnectorTunnel(
                 new TunnelTransport(new NetworkStream(silo, true)), new AdmittedConnector(id, "c", id, id, ""),
-                new ConnectorLease(id, 1, "here:1", id, id, "", TimeProvider.System.GetUtcNow(), true), 0, TimeProvider.System);
+                new ConnectorLease(id, 1, "here:1", id, id, "", TimeProvider.System.GetUtcNow(), true), clock.Now, null, new ServingRight(AgentEpochTests.Alone(), clock), TimeProvider.System);
             Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(20), Cancel));
             var drained = tunnel.DrainedAsync();
             await tunnel.CloseAsync("lease_lost", "test");

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Orleans;
@@ -99,7 +100,9 @@ internal sealed class TestCluster : IAsyncDisposable
         public ValueTask<Stream> ConnectAsync(string siloAddress, CancellationToken cancellationToken)
         {
             var to = siloAddress[..siloAddress.IndexOf(':', StringComparison.Ordinal)];
-            if (cluster._cut.ContainsKey(from) || cluster._cut.ContainsKey(to) || !cluster._silos.TryGetValue(to, out var target))
+            if (!cluster._silos.TryGetValue(to, out var target))
+                throw new IOException($"Nobody listens at {to}.", new SocketException((int)SocketError.ConnectionRefused));
+            if (cluster._cut.ContainsKey(from) || cluster._cut.ContainsKey(to))
                 throw new IOException($"{to} is unreachable.");
             var (one, other) = MemoryDuplex.Create(() => cluster.PauseOf(from), () => cluster.PauseOf(to));
             cluster._links.Enqueue((from, to, one));

@@ -89,6 +89,48 @@ public sealed class ClusterTests
     }
 
     [Fact]
+    public async Task A_killed_silo_is_found_out_by_its_lost_link_before_any_round_of_probes()
+    {
+        // The first round comes after an hour; a third of the interval lies between two tries.
+        await using var cluster = new TestCluster { Configure = o => (o.ProbeInterval, o.MissedProbes) = (TimeSpan.FromHours(1), 1) };
+        var silos = await cluster.StartAsync(s_three);
+        await silos[0].Grains.GetGrain<ILifeGrain>(Placing.KeyOn(silos[2], silos[0])).WhereAsync();
+        await cluster.KillAsync(silos[2]);
+        await Eventually.TrueAsync(() => silos[0].Host.Membership.ActiveSilos.Length == 2, "it is declared dead");
+    }
+
+    [Fact]
+    public async Task A_silo_that_is_cut_off_without_a_refusal_is_left_to_the_rounds()
+    {
+        await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromHours(1) };
+        var silos = await cluster.StartAsync(s_three);
+        await silos[0].Grains.GetGrain<ILifeGrain>(Placing.KeyOn(silos[2], silos[0])).WhereAsync();
+        var three = silos[0].Host.Membership.ActiveSilos.Single(m => m.Name == "three");
+        cluster.Cut("three");
+        await silos[0].Host.Detector.SuspectAsync(three, Cancel);
+        Assert.Equal(3, silos[0].Host.Membership.ActiveSilos.Length);
+    }
+
+    [Fact]
+    public async Task A_silo_that_stood_still_takes_no_calls_until_it_has_looked_at_the_table()
+    {
+        var time = new JumpingTime();
+        var table = new SlowTable(new InMemoryMembershipTable(time));
+        await using var cluster = new TestCluster(time, table) { Configure = o => (o.MissedProbes, o.RefreshInterval) = (1000, TimeSpan.FromHours(1)) };
+        var silos = await cluster.StartAsync("one", "two");
+        var grain = silos[0].Grains.GetGrain<ILifeGrain>(Placing.KeyOn(silos[1], silos[0]));
+        Assert.Equal(1, await grain.CountAsync());
+        var reading = table.Hold();
+        time.Jump(TimeSpan.FromSeconds(3));
+        // Both stood still, as far as they can tell; the second must not answer before it has read.
+        var refused = await Assert.ThrowsAsync<OrleansMessageRejectionException>(() => grain.CountAsync());
+        Assert.Contains("stood still", refused.Message, StringComparison.Ordinal);
+        reading.SetResult();
+        await Eventually.TrueAsync(() => !silos[1].Host.StoodStill, "it has read the table");
+        Assert.Equal(2, await grain.CountAsync());
+    }
+
+    [Fact]
     public async Task A_frozen_silo_is_declared_dead_though_its_links_stand_and_stops_when_it_learns_so()
     {
         await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromMilliseconds(100) };

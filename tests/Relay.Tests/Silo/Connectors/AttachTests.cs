@@ -3,6 +3,8 @@ using System.Net;
 using System.Net.Sockets;
 using Relay.Connector;
 using Relay.Protocol.Tunnel;
+using Relay.Silo.Connectors;
+using Relay.Silo.Fencing;
 
 namespace Relay.Tests.Silo.Connectors;
 
@@ -113,6 +115,68 @@ public sealed class AttachTests(ConnectorGrid grid) : IClassFixture<ConnectorGri
         Assert.False(newcomer.Answer.Accepted);
         Assert.Equal(AttachCodes.Unavailable, newcomer.Answer.Code);
         Assert.False(AttachCodes.IsFatal(newcomer.Answer.Code));
+    }
+
+    [Fact]
+    public async Task A_newcomer_is_admitted_when_the_holders_silo_is_fenced_and_the_fence_period_is_over()
+    {
+        await using var silo = await TestSilo.StartAsync(grid, "silo-b");
+        var connector = await grid.CreateConnectorAsync(silo);
+        var dead = Guid.NewGuid();
+        await grid.ExecuteAsync(
+            "INSERT INTO connector_lease (connector_id, epoch, silo, silo_incarnation, agent_instance, expires_at) VALUES (@Id, 3, '127.0.0.1:1', @dead, gen_random_uuid(), now() + interval '1 hour')",
+            new { connector.Id, dead });
+        silo.Fence.OnFenced(dead, [[new Voter("127.0.0.1:1", dead), silo.Fence.Self]], silo.Right.Now);
+        await using (var early = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid()))
+            Assert.Equal(AttachCodes.Unavailable, early.Answer.Code);
+
+        // As if it had been known for longer.
+        var other = Guid.NewGuid();
+        await grid.ExecuteAsync("UPDATE connector_lease SET silo_incarnation = @other WHERE connector_id = @Id", new { connector.Id, other });
+        silo.Fence.OnFenced(other, [[new Voter("127.0.0.1:1", other), silo.Fence.Self]], silo.Right.Now - FenceTimes.Default.FencePeriod);
+
+        // Not while it hears no majority itself.
+        silo.Health.Update(storeDirectly: true, storeThroughPeer: false, majority: false);
+        await using (var alone = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid()))
+            Assert.Equal(AttachCodes.Unavailable, alone.Answer.Code);
+        silo.Health.Update(storeDirectly: true, storeThroughPeer: false, majority: true);
+        await using var newcomer = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
+        Assert.True(newcomer.Answer.Accepted, newcomer.Answer.Message);
+        Assert.Equal(4, newcomer.Answer.Epoch);
+    }
+
+    [Fact]
+    public async Task A_newcomer_is_admitted_when_the_lease_was_not_renewed_for_its_time()
+    {
+        await using var silo = await TestSilo.StartAsync(grid, "silo-b");
+        var connector = await grid.CreateConnectorAsync(silo);
+        // Lapsed by the database's clock, which proves nothing.
+        await grid.ExecuteAsync(
+            "INSERT INTO connector_lease (connector_id, epoch, silo, silo_incarnation, agent_instance, expires_at) VALUES (@Id, 3, '127.0.0.1:1', gen_random_uuid(), gen_random_uuid(), now() - interval '1 hour')",
+            new { connector.Id });
+        await using (var early = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid()))
+            Assert.Equal(AttachCodes.Unavailable, early.Answer.Code);
+
+        // Seen unchanged for the hard TTL by the silo's own clock.
+        var lease = (await silo.Leases.ReadAsync(connector.Id, Cancel))!;
+        Assert.False(silo.Watch.HasLapsed(lease with { Renewal = "another" }, silo.Right.Now - ConnectorLeaseStore.HardTtl));
+        Assert.False(silo.Watch.HasLapsed(lease, silo.Right.Now - ConnectorLeaseStore.HardTtl));
+        await using var newcomer = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
+        Assert.True(newcomer.Answer.Accepted, newcomer.Answer.Message);
+        Assert.Equal(4, newcomer.Answer.Epoch);
+    }
+
+    [Fact]
+    public async Task A_silo_that_has_said_an_epoch_is_over_does_not_begin_to_serve_it()
+    {
+        await using var silo = await TestSilo.StartAsync(grid, "silo-a");
+        var connector = await grid.CreateConnectorAsync(silo);
+        // Somebody has read the row of an attach that is not finished here, and asks.
+        Assert.False(await silo.Probe.ProbeHereAsync(connector.Id, 1, Cancel));
+        await using var late = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
+        Assert.Equal(1, late.Answer.Epoch);
+        Assert.Equal(0, await ReadToEndAsync(late.Stream));
+        Assert.Null(silo.Tunnels.Find(connector.Id));
     }
 
     [Fact]

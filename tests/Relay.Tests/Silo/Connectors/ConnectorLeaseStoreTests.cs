@@ -22,7 +22,7 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
 
             // Every client in another order, so that they meet everywhere.
             foreach (var connector in connectors.OrderBy(_ => Random.Shared.Next()))
-                mine.Add((connector.Id, await store.AttachAsync(connector.Id, Guid.NewGuid(), $"agent-{n}", 0, Ttl, Cancel)));
+                mine.Add((connector.Id, await store.AttachAsync(connector.Id, Guid.NewGuid(), $"agent-{n}", 0, Ttl, null, Cancel)));
             return mine;
         }));
 
@@ -43,8 +43,8 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
     {
         var connector = await grid.CreateConnectorAsync();
         var agent = Guid.NewGuid();
-        var first = await Store("a:1").AttachAsync(connector.Id, agent, "x", 0, Ttl, Cancel);
-        var second = await Store("b:1").AttachAsync(connector.Id, agent, "y", 1, Ttl, Cancel);
+        var first = await Store("a:1").AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
+        var second = await Store("b:1").AttachAsync(connector.Id, agent, "y", 1, Ttl, null, Cancel);
         Assert.Equal(1, first.Won!.Epoch);
         Assert.Equal(2, second.Won!.Epoch);
         Assert.Equal("b:1", second.Won.Silo);
@@ -56,22 +56,75 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
         var connector = await grid.CreateConnectorAsync();
         var agent = Guid.NewGuid();
         var (old, current) = (Store("a:1"), Store("b:1"));
-        await old.AttachAsync(connector.Id, agent, "x", 0, Ttl, Cancel);
-        await current.AttachAsync(connector.Id, agent, "y", 0, Ttl, Cancel);
+        await old.AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
+        await current.AttachAsync(connector.Id, agent, "y", 0, Ttl, null, Cancel);
         Assert.Empty(await old.RenewAsync([(connector.Id, 1)], Ttl, Cancel));
         Assert.Empty(await old.RenewAsync([(connector.Id, 2)], Ttl, Cancel));
         Assert.Equal([connector.Id], await current.RenewAsync([(connector.Id, 2)], Ttl, Cancel));
     }
 
-    [Fact]
-    public async Task A_lapsed_lease_is_taken_by_anybody_and_cannot_be_renewed()
+    [Theory]
+    [InlineData("- interval '1 day'")]
+    [InlineData("+ interval '1 day'")]
+    public async Task A_jump_of_the_databases_clock_takes_no_lease_away(string jump)
     {
         var connector = await grid.CreateConnectorAsync();
-        var (old, newcomer) = (Store("a:1"), Store("b:1"));
-        await old.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, TimeSpan.Zero, Cancel);
-        Assert.Empty(await old.RenewAsync([(connector.Id, 1)], Ttl, Cancel));
-        var outcome = await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, Ttl, Cancel);
-        Assert.Equal(2, outcome.Won!.Epoch);
+        var (holder, newcomer) = (Store("a:1"), Store("b:1"));
+        await holder.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, Ttl, null, Cancel);
+        // As if the clock had jumped the other way.
+        await grid.ExecuteAsync($"UPDATE connector_lease SET expires_at = expires_at {jump} WHERE connector_id = @Id", new { connector.Id });
+        Assert.Equal(1, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, Ttl, null, Cancel)).Holder!.Epoch);
+        Assert.True(Assert.Single(await newcomer.ReadLiveAsync([connector.Id], Cancel)).Live);
+        Assert.Equal([connector.Id], await holder.RenewAsync([(connector.Id, 1)], Ttl, Cancel));
+    }
+
+    [Fact]
+    public async Task Only_the_epoch_that_is_proved_to_be_over_is_overtaken()
+    {
+        var connector = await grid.CreateConnectorAsync();
+        var (holder, newcomer) = (Store("a:1"), Store("b:1"));
+        var agent = Guid.NewGuid();
+        await holder.AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
+        await holder.AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
+        Assert.Equal(2, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, Ttl, 1, Cancel)).Holder!.Epoch);
+        Assert.Equal(3, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, Ttl, 2, Cancel)).Won!.Epoch);
+        Assert.Empty(await holder.RenewAsync([(connector.Id, 2)], Ttl, Cancel));
+    }
+
+    [Fact]
+    public async Task A_lease_that_was_given_up_is_anybodys_and_cannot_be_renewed()
+    {
+        var connector = await grid.CreateConnectorAsync();
+        var (holder, newcomer) = (Store("a:1"), Store("b:1"));
+        await holder.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, Ttl, null, Cancel);
+        Assert.True(await holder.ReleaseAsync(connector.Id, 1, Cancel));
+        Assert.Empty(await holder.RenewAsync([(connector.Id, 1)], Ttl, Cancel));
+        Assert.Empty(await holder.ReadLiveAsync([connector.Id], Cancel));
+        Assert.Equal(2, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, Ttl, null, Cancel)).Won!.Epoch);
+    }
+
+    [Fact]
+    public async Task One_silo_renews_for_another_only_what_that_one_holds()
+    {
+        var (mine, theirs) = (await grid.CreateConnectorAsync(), await grid.CreateConnectorAsync());
+        var asker = Store("a:1", out var askerId);
+        var peer = Store("b:1");
+        await asker.AttachAsync(mine.Id, Guid.NewGuid(), "x", 0, Ttl, null, Cancel);
+        await peer.AttachAsync(theirs.Id, Guid.NewGuid(), "x", 0, Ttl, null, Cancel);
+        Assert.Equal([mine.Id], await peer.RenewAsync(askerId, [(mine.Id, 1), (theirs.Id, 1)], Ttl, Cancel));
+    }
+
+    [Fact]
+    public async Task Renewals_can_be_told_apart_and_leases_without_them_are_found()
+    {
+        var connector = await grid.CreateConnectorAsync();
+        var store = Store("a:1");
+        await store.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, Ttl, null, Cancel);
+        var before = (await store.ReadAsync(connector.Id, Cancel))!;
+        Assert.DoesNotContain(await store.ReadStaleAsync(TimeSpan.FromMinutes(1), Cancel), l => l.ConnectorId == connector.Id);
+        await store.RenewAsync([(connector.Id, 1)], Ttl - TimeSpan.FromMinutes(2), Cancel);
+        Assert.NotEqual(before.Renewal, (await store.ReadAsync(connector.Id, Cancel))!.Renewal);
+        Assert.Contains(await store.ReadStaleAsync(TimeSpan.FromMinutes(1), Cancel), l => l.ConnectorId == connector.Id);
     }
 
     [Fact]
@@ -80,8 +133,8 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
         var connector = await grid.CreateConnectorAsync();
         var store = Store("a:1");
         var agent = Guid.NewGuid();
-        await store.AttachAsync(connector.Id, agent, "x", 0, Ttl, Cancel);
-        await store.AttachAsync(connector.Id, agent, "x", 0, Ttl, Cancel);
+        await store.AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
+        await store.AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
         Assert.False(await store.ReleaseAsync(connector.Id, 1, Cancel));
         Assert.True((await store.ReadAsync(connector.Id, Cancel))!.Live);
         Assert.True(await store.ReleaseAsync(connector.Id, 2, Cancel));
@@ -97,9 +150,12 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
     public async Task An_epoch_the_agent_has_seen_counts_but_cannot_use_the_numbers_up(long claimed, long expected)
     {
         var connector = await grid.CreateConnectorAsync();
-        var outcome = await Store("a:1").AttachAsync(connector.Id, Guid.NewGuid(), "x", claimed, Ttl, Cancel);
+        var outcome = await Store("a:1").AttachAsync(connector.Id, Guid.NewGuid(), "x", claimed, Ttl, null, Cancel);
         Assert.Equal(expected, outcome.Won!.Epoch);
     }
 
-    private ConnectorLeaseStore Store(string address) => new(grid.Postgres.DataSource, new SiloIdentity("s", address, Guid.NewGuid()));
+    private ConnectorLeaseStore Store(string address) => Store(address, out _);
+
+    private ConnectorLeaseStore Store(string address, out Guid incarnation) =>
+        new(grid.Postgres.DataSource, new SiloIdentity("s", address, incarnation = Guid.NewGuid()));
 }

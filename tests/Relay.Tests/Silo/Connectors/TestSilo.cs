@@ -13,9 +13,11 @@ using Relay.Policy;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Tunnel;
 using Relay.Silo.Connectors;
+using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
 using Relay.Silo.Snapshots;
+using Relay.Silo.Storage;
 
 namespace Relay.Tests.Silo.Connectors;
 
@@ -60,6 +62,23 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public TunnelKeeper Keeper => _keeper;
 
+    public required SiloFence Fence { get; init; }
+
+    public required ServingRight Right { get; init; }
+
+    public required LeaseWatch Watch { get; init; }
+
+    public required StoreHealth Store { get; init; }
+
+    public required NoProbe StoreProbe { get; init; }
+
+    /// <summary>The way to the store through another silo, as the test has it.</summary>
+    public required ScriptedPeer Peers { get; init; }
+
+    public required GridHealth Health { get; init; }
+
+    public required HolderProbe Probe { get; init; }
+
     public static async Task<TestSilo> StartAsync(ConnectorGrid grid, string name, bool keep = true)
     {
         var time = TimeProvider.System;
@@ -85,9 +104,18 @@ internal sealed class TestSilo : IAsyncDisposable
         Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);
-        var keeper = new TunnelKeeper(tunnels, leases, records, directory, time, NullLogger<TunnelKeeper>.Instance);
+        // A silo alone is its own majority: it may always serve, until a test says otherwise.
+        var fence = new SiloFence(FenceTimes.Default, new Voter(identity.Address, identity.Incarnation));
+        fence.Adopt([fence.Self]);
+        var right = new ServingRight(fence, new BootClock(time));
+        var watch = new LeaseWatch(ConnectorLeaseStore.HardTtl);
+        var storeProbe = new NoProbe();
+        var store = new StoreHealth(storeProbe, reachable: true, time, NullLogger<StoreHealth>.Instance);
+        var peers = new ScriptedPeer();
+        var health = new GridHealth();
+        var keeper = new TunnelKeeper(tunnels, leases, records, directory, new LeaseRenewals(leases, store, peers), right, watch, time, NullLogger<TunnelKeeper>.Instance);
         var attacher = new ConnectorAttacher(
-            new TokenAdmission(grid.Tokens, grid.Authorities), leases, tunnels, probe, records, identity, time, NullLogger<ConnectorAttacher>.Instance);
+            new TokenAdmission(grid.Tokens, grid.Authorities), leases, tunnels, probe, records, identity, right, fence, watch, health, store, time, NullLogger<ConnectorAttacher>.Instance);
         var address = connectorSocket.LocalEndPoint!.ToString()!;
         var listener = new ConnectorListener(
             new ConnectorListenerOptions { Socket = connectorSocket, Certificate = () => certificate.Context, DrainLimit = TimeSpan.Zero },
@@ -96,7 +124,10 @@ internal sealed class TestSilo : IAsyncDisposable
         if (keep)
             await keeper.StartAsync(CancellationToken.None);
         var router = new StreamRouter(tunnels, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
-        return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address) { _background = background };
+        return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address)
+        {
+            _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe,
+        };
     }
 
     /// <summary>Opens a stream through the router with a grant for a socket of these connectors.</summary>
@@ -183,4 +214,21 @@ internal sealed class TestSilo : IAsyncDisposable
         await app.StartAsync();
         return app;
     }
+}
+
+/// <summary>Renews through a peer as the test says: by default there is none.</summary>
+internal sealed class ScriptedPeer : IPeerRenewals
+{
+    public Func<PeerRenewal, Task<PeerRenewalAnswer?>> Answer { get; set; } = _ => Task.FromResult<PeerRenewalAnswer?>(null);
+
+    public Task<PeerRenewalAnswer?> RenewThroughPeerAsync(IReadOnlyList<PeerLease> leases, IReadOnlyList<Guid> tokens, CancellationToken cancellationToken) =>
+        Answer(new PeerRenewal(Guid.Empty, leases, tokens));
+}
+
+/// <summary>A store that says nothing of itself until the test tells what the probe finds.</summary>
+internal sealed class NoProbe : IStoreProbe
+{
+    public Exception? Failure { get; set; }
+
+    public Task AskAsync(CancellationToken cancellationToken) => Failure is null ? Task.CompletedTask : Task.FromException(Failure);
 }

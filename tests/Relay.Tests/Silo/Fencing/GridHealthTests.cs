@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Relay.Protocol.Tunnel;
 using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Tests.Silo.Grid;
@@ -22,7 +23,7 @@ public sealed class GridHealthTests
             await Eventually.TrueAsync(() => silo.Get<SiloFence>().Voters.Count == 3, "it counts all three");
             await Eventually.TrueAsync(() => silo.Get<GridHealth>().MajorityReachable, "it hears them");
             Assert.True(silo.Get<GridHealth>().StoreReachable);
-            Assert.True(silo.Get<SiloFence>().MayServe(silo.Get<LeaseClock>().Now));
+            Assert.True(silo.Get<SiloFence>().MayServe(silo.Get<BootClock>().Now));
         }
 
         using var http = new HttpClient();
@@ -49,10 +50,10 @@ public sealed class GridHealthTests
     {
         await using var silo = await TestSilo.StartAsync();
         var fence = silo.Get<SiloFence>();
-        await Eventually.TrueAsync(() => fence.MayServe(silo.Get<LeaseClock>().Now), "it may serve");
+        await Eventually.TrueAsync(() => fence.MayServe(silo.Get<BootClock>().Now), "it may serve");
         await silo.Get<FenceStore>().FenceAsync([fence.Self], Cancel);
         await Eventually.TrueAsync(() => fence.IsFenced, "it knows");
-        Assert.False(fence.MayServe(silo.Get<LeaseClock>().Now));
+        Assert.False(fence.MayServe(silo.Get<BootClock>().Now));
         var stopping = silo.Get<Microsoft.Extensions.Hosting.IHostApplicationLifetime>().ApplicationStopping;
         await Eventually.TrueAsync(() => stopping.IsCancellationRequested, "it ends");
     }

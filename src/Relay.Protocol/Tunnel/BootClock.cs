@@ -1,12 +1,13 @@
 using System.Runtime.InteropServices;
 
-namespace Relay.Silo.Fencing;
+namespace Relay.Protocol.Tunnel;
 
 /// <summary>
-/// The monotonic clock that leases and fences are measured by. On the system's time it is CLOCK_BOOTTIME: unlike CLOCK_MONOTONIC,
-/// which <see cref="TimeProvider"/> reads, it also counts the time a machine was suspended. Safe for concurrent use.
+/// The monotonic clock that leases, fences and the rights to open a stream are measured by. On the system's time it is CLOCK_BOOTTIME:
+/// unlike CLOCK_MONOTONIC, which <see cref="TimeProvider"/> reads, it also counts the time a machine was suspended. Safe for concurrent use.
 /// </summary>
-internal sealed partial class LeaseClock(TimeProvider time)
+/// <param name="time">Anything but <see cref="TimeProvider.System"/> is taken at its word.</param>
+public sealed partial class BootClock(TimeProvider time)
 {
     private const int BootTime = 7;
 

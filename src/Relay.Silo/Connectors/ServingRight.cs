@@ -1,0 +1,16 @@
+using Relay.Protocol.Tunnel;
+using Relay.Silo.Fencing;
+
+namespace Relay.Silo.Connectors;
+
+/// <summary>This silo's right to serve connectors, now. Safe for concurrent use.</summary>
+internal sealed class ServingRight(SiloFence fence, BootClock clock)
+{
+    public TimeSpan Now => clock.Now;
+
+    /// <summary>False: cut off from store and majority, or fenced.</summary>
+    public bool Holds => fence.MayServe(clock.Now);
+
+    /// <summary>Until when it holds at least, whatever happens; in the past when it does not.</summary>
+    public TimeSpan Until => fence.ServesUntil(clock.Now);
+}
