@@ -71,6 +71,38 @@ public sealed class SessionTests(OneSilo site)
         Assert.Contains("admin@relay.local", session.GetProperty("killed_by").GetString()!, StringComparison.Ordinal);
     }
 
+    // Through the ProxyCommand, which ssh sends SIGHUP in the breath of its own goodbye.
+    [Theory]
+    [InlineData("true", 0, "closed by user")]
+    [InlineData("exit 3", 0, "closed by user")]
+    [InlineData("echo live; exec sleep 300", 2, "closed by user")]
+    [InlineData("echo live; exec sleep 300", 15, "closed by user")]
+    [InlineData("echo live; exec sleep 300", 9, "connection lost")]
+    public async Task An_orderly_end_is_told_from_a_lost_connection(string command, int signal, string outcome)
+    {
+        if (!(await site.Grid.RelayAsync("client", "hosts")).Contains("outcomes", StringComparison.Ordinal))
+        {
+            await site.CreateSocketAsync("outcomes");
+            await site.AllowAsync("outcomes", OneSilo.EverythingForTheAdministrator);
+        }
+
+        var before = signal == 0 ? null : await LiveSession.StartAsync(site.Grid, "outcomes.relay");
+        if (before is null)
+        {
+            await site.Grid.SshAsync("outcomes.relay", command);
+        }
+        else
+        {
+            await using (before)
+            {
+                before.Process.Signal(signal);
+                await before.Process.WaitForExitAsync();
+            }
+        }
+
+        Assert.Equal(outcome, (await site.EndedSessionAsync("outcomes")).GetProperty("outcome").GetString());
+    }
+
     [Fact]
     public async Task A_killed_gateway_loses_at_most_the_last_second_of_the_recording()
     {

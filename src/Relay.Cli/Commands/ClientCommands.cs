@@ -85,7 +85,7 @@ internal static class ClientCommands
             }
             await using var gateway = new NetworkStream(connection);
             await gateway.WriteAsync(Encoding.ASCII.GetBytes($"RELAY-1.0 {name}\r\n"), cancellationToken);
-            await StdioPump.RunAsync(gateway, () => connection.Shutdown(SocketShutdown.Send), cancellationToken);
+            await StdioPump.RunAsync(gateway, () => connection.Shutdown(SocketShutdown.Send), TimeProvider.System, cancellationToken);
         });
     }
 

@@ -32,7 +32,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
         await Task.WhenAny(user.Completion, session.Ended);
         if (user.Completion.IsCompleted)
         {
-            session.End(_failure is { } failure ? FailedEnd(failure) : user.Error is { ByPeer: false, Reason: SshDisconnectReason.ConnectionLost } ? SessionEnd.ConnectionLost : SessionEnd.ClosedByUser);
+            session.End(_failure is { } failure ? FailedEnd(failure) : user.IsCut ? SessionEnd.ConnectionLost : SessionEnd.ClosedByUser);
         }
 
         var end = await session.Ended;

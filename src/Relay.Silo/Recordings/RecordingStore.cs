@@ -83,8 +83,12 @@ internal sealed class RecordingStore(NpgsqlDataSource database, SecretVault vaul
         if (last)
         {
             _keys.TryRemove((sessionId, recording), out _);
-            if (sessionIsOver)
-                await states.SettleAsync(sessionId, cancellationToken);
+            // Whatever was true when this chunk came: of the session's end and its last chunk, the later one sees the other.
+            await states.SettleAsync(sessionId, cancellationToken);
+        }
+        else if (sessionIsOver && sequence == 0)
+        {
+            await states.ReopenAsync(sessionId, cancellationToken);
         }
 
         return ChunkResult.Stored;

@@ -91,9 +91,11 @@ internal sealed class GatewayHost : IAsyncDisposable
     public Task<ProcessResult> SshAsync(params string[] command) => SshAsync([], command);
 
     /// <summary>A scripted user: our own client, logged in at the gateway.</summary>
-    public async Task<SshConnection> ConnectAsync()
+    public Task<SshConnection> ConnectAsync() => ConnectAsync(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true });
+
+    /// <summary>As above on a socket that the test may cut.</summary>
+    public async Task<SshConnection> ConnectAsync(Socket socket)
     {
-        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(Gateway.SshEndPoint, Deadline);
         return await SshConnection.ConnectAsync(
             new NetworkStream(socket, ownsSocket: true),

@@ -33,6 +33,12 @@ internal sealed class SshChannelState(uint localId, uint receiveWindow)
 
     public bool CloseReceived { get; private set; }
 
+    /// <summary>The program's exit-status or exit-signal has been sent: its user has all there is to come but the last output.</summary>
+    public bool ExitSent { get; set; }
+
+    /// <summary>Open, closed by neither side, and its program has not exited.</summary>
+    public bool IsInUse => IsOpen && !CloseSent && !CloseReceived && !ExitSent;
+
     /// <summary>Bytes the peer lets us send now.</summary>
     public uint SendAvailable => _send.Available;
 

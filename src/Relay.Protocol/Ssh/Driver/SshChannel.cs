@@ -144,6 +144,7 @@ public sealed class SshChannel : IAsyncDisposable
 
             _link.Scratch.Clear();
             SshChannelMessages.Request(_link.Scratch, _state.RemoteId, type, wantReply, payload.Span);
+            _state.ExitSent |= type is "exit-status" or "exit-signal";
             _link.Transport.Send(_link.Scratch.WrittenSpan);
         }
 

@@ -10,6 +10,8 @@ public sealed class SshConnection : IAsyncDisposable
 {
     private const int UnansweredKeepAlives = 3;
     private static readonly TimeSpan TickPeriod = TimeSpan.FromSeconds(10);
+    // What the peer said before it stopped listening (its DISCONNECT, mostly) is already here or never comes.
+    private static readonly TimeSpan LastWords = TimeSpan.FromMilliseconds(500);
     private readonly SshLink _link;
     private readonly SshReceiver _receiver;
     private readonly TimeSpan _keepAliveInterval;
@@ -17,6 +19,8 @@ public sealed class SshConnection : IAsyncDisposable
     private readonly CancellationTokenSource _stopReading = new();
     private readonly CancellationTokenSource _closed = new();
     private readonly ITimer _timer;
+    private ITimer? _lastWords;
+    private Exception? _sendError;
     private SshException? _end;
     private bool _farewellByUs;
     private ulong _packetsAtLastTick;
@@ -34,7 +38,7 @@ public sealed class SshConnection : IAsyncDisposable
         Closed = _closed.Token;
         _receiver = new(this, link, settings.MaxChannels);
         _link.Drained = _receiver.WakeWriters;
-        _link.SendFailed = error => Stop(SshException.Lost("The connection was lost.", error), byUs: false);
+        _link.SendFailed = error => HearOut(error, settings.TimeProvider);
         _heardAt = link.Now;
         var period = _keepAliveInterval > TimeSpan.Zero && _keepAliveInterval < TickPeriod ? _keepAliveInterval : TickPeriod;
         _timer = settings.TimeProvider.CreateTimer(static state => ((SshConnection)state!).Tick(), this, period, period);
@@ -61,6 +65,13 @@ public sealed class SshConnection : IAsyncDisposable
 
     /// <summary>Why the connection ended; null while it lives and after an orderly end (BY_APPLICATION from either side).</summary>
     public SshException? Error => _end is { Reason: not SshDisconnectReason.ByApplication } error ? error : null;
+
+    /// <summary>
+    /// After the end: true when it came in the middle of something, that is without a DISCONNECT of either side, and the
+    /// peer had fallen silent or a channel was open that neither side had closed and whose program had not exited. A
+    /// client that closes its channels and then the stream has left in order.
+    /// </summary>
+    public bool IsCut { get; private set; }
 
     /// <summary>Cancelled when the connection is over.</summary>
     public CancellationToken Closed { get; }
@@ -203,7 +214,7 @@ public sealed class SshConnection : IAsyncDisposable
         catch (Exception error)
         {
             // One connection's fault, whatever it is, ends that connection and nothing else (L14).
-            Stop(SshException.Lost("The connection was lost.", error), byUs: false);
+            Stop(SshException.Lost("The connection was lost.", _sendError ?? error), byUs: false);
         }
 
         await EndAsync().ConfigureAwait(false);
@@ -228,6 +239,20 @@ public sealed class SshConnection : IAsyncDisposable
         }
     }
 
+    // Nothing can be sent any more. Whoever left has often said so just before: read that first.
+    private void HearOut(Exception error, TimeProvider time)
+    {
+        lock (_link.Gate)
+        {
+            if (_end is not null)
+                return;
+            _sendError ??= error;
+            _lastWords ??= time.CreateTimer(
+                static state => ((SshConnection)state!).Stop(SshException.Lost("The connection was lost.", ((SshConnection)state)._sendError), byUs: false),
+                this, LastWords, Timeout.InfiniteTimeSpan);
+        }
+    }
+
     private void Stop(SshException error, bool byUs)
     {
         lock (_link.Gate)
@@ -236,6 +261,7 @@ public sealed class SshConnection : IAsyncDisposable
                 return;
             _end = error;
             _farewellByUs = byUs;
+            IsCut = error is { Reason: SshDisconnectReason.ConnectionLost, ByPeer: false } && (byUs || _receiver.IsBusy);
             _receiver.End();
         }
 
@@ -245,6 +271,8 @@ public sealed class SshConnection : IAsyncDisposable
     private async Task EndAsync()
     {
         await _timer.DisposeAsync().ConfigureAwait(false);
+        if (_lastWords is { } timer)
+            await timer.DisposeAsync().ConfigureAwait(false);
         await _link.EndAsync(_farewellByUs ? _end : null).ConfigureAwait(false);
         try
         {

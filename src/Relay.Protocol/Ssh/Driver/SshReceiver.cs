@@ -34,6 +34,9 @@ internal sealed class SshReceiver
     /// <summary>Channels of both sides that are not closed by both. For tests.</summary>
     public int ChannelCount => _channels.Count;
 
+    /// <summary>True while a channel of either side is in use. Gate held.</summary>
+    public bool IsBusy => _channels.ToArray().Any(c => c.State.IsInUse);
+
     /// <summary>Takes one payload. Gate held.</summary>
     public void Dispatch(ReadOnlySpan<byte> payload)
     {

@@ -16,6 +16,12 @@ internal sealed class MemoryDuplex : Stream
         _split = seed is { } value ? new Random(value) : null;
     }
 
+    /// <summary>What was read is handed out when this is done.</summary>
+    public Task AfterRead { get; set; } = Task.CompletedTask;
+
+    /// <summary>Runs at each write, and may throw.</summary>
+    public Action? OnWrite { get; set; }
+
     public override bool CanRead => true;
 
     public override bool CanSeek => false;
@@ -60,11 +66,13 @@ internal sealed class MemoryDuplex : Stream
         }
 
         _reader.AdvanceTo(slice.End);
+        await AfterRead;
         return length;
     }
 
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        OnWrite?.Invoke();
         var result = await _writer.WriteAsync(buffer, cancellationToken);
         if (result.IsCompleted)
             throw new IOException("The other end is closed.");

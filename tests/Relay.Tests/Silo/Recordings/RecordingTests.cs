@@ -105,6 +105,36 @@ public sealed class RecordingTests(SiloFixture fixture) : IClassFixture<SiloFixt
         Assert.Equal("ready", await StateAsync(after.Session));
     }
 
+    // The last chunk is looked at while the session lives and written when it is over: neither may leave it to the sweep.
+    [Fact]
+    public async Task A_last_chunk_that_crosses_the_sessions_end_leaves_the_recording_ready()
+    {
+        var scene = await LiveSessionScene.OpenAsync(_silo, "gw-1");
+        await SendAsync(scene, 0, Header + "\n");
+        await using var other = await _silo.Database.DataSource.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await using var hold = await other.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await Dapper.SqlMapper.ExecuteAsync(other, "SELECT 1 FROM recording WHERE session_id = @Session FOR UPDATE", new { scene.Session }, hold);
+        var last = SendAsync(scene, 1, "[1,\"o\",\"late\"]\n", last: true);
+        await Eventually.TrueAsync(async () => await _silo.QueryAsync<int>("SELECT count(*)::int FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) OR NOT granted AND locktype = 'transactionid'") > 0, "the chunk waits");
+        using (await scene.Gateway.EndAsync(scene.Session))
+            Assert.Equal("recording", await StateAsync(scene.Session));
+        await hold.RollbackAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.NoContent, (await last).Status);
+        Assert.Equal("ready", await StateAsync(scene.Session));
+    }
+
+    [Fact]
+    public async Task A_recording_that_begins_after_its_session_was_killed_is_not_ready_before_its_end()
+    {
+        var scene = await LiveSessionScene.OpenAsync(_silo, "gw-1");
+        using (await scene.Gateway.EndAsync(scene.Session))
+            Assert.Equal("ready", await StateAsync(scene.Session));
+        await SendAsync(scene, 0, Header + "\n");
+        Assert.Equal("recording", await StateAsync(scene.Session));
+        await SendAsync(scene, 1, "[1,\"o\",\"x\"]\n", last: true);
+        Assert.Equal("ready", await StateAsync(scene.Session));
+    }
+
     [Fact]
     public async Task A_recording_that_lost_its_tail_has_failed_and_replays_what_is_there()
     {

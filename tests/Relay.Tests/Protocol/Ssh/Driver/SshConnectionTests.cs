@@ -343,6 +343,32 @@ public sealed class SshConnectionTests
         Assert.Equal(SshDisconnectReason.ConnectionLost, server.Error!.Reason);
     }
 
+    /// <summary>A peer that leaves resets its stream: what it said before that counts, not the write that failed.</summary>
+    [Fact]
+    public async Task A_goodbye_that_is_read_after_a_write_has_failed_is_heard()
+    {
+        var (a, b) = MemoryDuplex.Create();
+        var accepting = SshConnection.AcceptAsync(b, SshPair.ServerOptions, new TestAuthenticator(), Token).AsTask();
+        await using var client = await SshConnection.ConnectAsync(a, SshPair.ClientOptions, Token);
+        await using var server = await accepting;
+        var reading = new TaskCompletionSource();
+        var failed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        b.AfterRead = reading.Task;
+        b.OnWrite = () =>
+        {
+            failed.TrySetResult();
+            throw new IOException("reset by peer");
+        };
+        await server.SendGlobalRequestAsync("anything", false, default, Token);
+        await failed.Task.WaitAsync(Token);
+        var leaving = client.DisconnectAsync(SshDisconnectReason.ByApplication, "disconnected by user").AsTask();
+        reading.SetResult();
+        await server.Completion.WaitAsync(Token);
+        Assert.Null(server.Error);
+        Assert.False(server.IsCut);
+        await leaving;
+    }
+
     /// <summary>Small steps of the window are waited out for a while, but never for ever.</summary>
     [Fact]
     public async Task A_peer_that_opens_its_window_by_crumbs_is_served_with_the_next_tick()
