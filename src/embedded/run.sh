@@ -13,12 +13,13 @@ mkdir -p "$state/bin" "$state/log"
 chmod 711 "$state"
 ln -sfn "$bin/Relay.Cli/$configuration/relay" "$state/bin/relay"
 
-pids=()
+declare -A pids=()
 stop() {
   trap - EXIT INT TERM
-  # In the reverse order of starting, so that nobody loses what it still needs to say goodbye.
-  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
-    kill -TERM "${pids[i]}" 2>/dev/null && wait "${pids[i]}" 2>/dev/null || true
+  # The gateway first: it tells its users, and what they did is written by those behind it.
+  for part in gateway connector silo; do
+    [ -n "${pids[$part]:-}" ] || continue
+    kill -TERM "${pids[$part]}" 2>/dev/null && wait "${pids[$part]}" 2>/dev/null || true
   done
 }
 trap stop EXIT
@@ -29,7 +30,7 @@ start() { # name, ready text, command …
   : > "$log"; chmod 600 "$log"
   "$@" >> "$log" 2>&1 &
   local pid=$!
-  pids+=("$pid")
+  pids[$name]=$pid
   # tail ends by itself with the process it watches, so a start that fails is noticed at once.
   if ! grep -q -m1 -- "$ready" < <(tail -n +1 --pid="$pid" -f "$log" 2>/dev/null); then
     echo "Error: the $name did not start. Its last lines ($log):" >&2
@@ -44,6 +45,8 @@ echo "Starting Relay in $state"
 export RELAY_STATE_DIR=$state RELAY_API_LISTEN=$api
 RELAY_BOOTSTRAP_FILE="$state/admin.password" start silo '"msg":"silo ready"' "$bin/Relay.Silo/$configuration/relay-silo"
 echo "  silo       http://$api"
+# Whoever types Ctrl-C here does not want to wait for sessions to finish.
+export RELAY_GATEWAY_DRAIN_SECONDS=${RELAY_GATEWAY_DRAIN_SECONDS:-0}
 RELAY_GATEWAY_TOKEN_FILE="$state/gateway.token" start gateway '"msg":"gateway ready"' "$bin/Relay.Gateway/$configuration/relay-gateway"
 echo "  gateway    ssh on ${RELAY_SSH_LISTEN:-127.0.0.1:2222}"
 
@@ -84,4 +87,4 @@ Type in another terminal:
 Logs are in $state/log. Ctrl-C stops everything.
 TXT
 wait -n "${pids[@]}" || true
-for i in "${!pids[@]}"; do kill -0 "${pids[i]}" 2>/dev/null || { echo "Error: a part of Relay ended by itself; see $state/log." >&2; exit 1; }; done
+for part in "${!pids[@]}"; do kill -0 "${pids[$part]}" 2>/dev/null || { echo "Error: the $part ended by itself; see $state/log/$part.log." >&2; exit 1; }; done

@@ -67,15 +67,22 @@ public sealed class OneSilo : IAsyncLifetime
         (await Grid.RelayJsonAsync("session", "ls", "--socket", socket, "--limit", "1")).GetProperty("list")[0];
 
     /// <summary>The newest session to a socket once it has ended: its row is closed just after ssh has gone.</summary>
-    public async Task<JsonElement> EndedSessionAsync(string socket)
+    public Task<JsonElement> EndedSessionAsync(string socket) =>
+        SessionAsync(socket, s => s.GetProperty("end_time").ValueKind != JsonValueKind.Null);
+
+    /// <summary>As above, once its recording is complete. A sweep would take longer than this waits.</summary>
+    public Task<JsonElement> RecordedSessionAsync(string socket) =>
+        SessionAsync(socket, s => s.GetProperty("end_time").ValueKind != JsonValueKind.Null && s.GetProperty("recording_state").GetString() == "ready");
+
+    private async Task<JsonElement> SessionAsync(string socket, Func<JsonElement, bool> isThere)
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         while (true)
         {
             var session = await LastSessionAsync(socket);
-            if (session.GetProperty("end_time").ValueKind != JsonValueKind.Null)
+            if (isThere(session))
                 return await Grid.RelayJsonAsync("session", "show", session.GetProperty("session_id").GetString()!);
-            limit.Token.ThrowIfCancellationRequested();
+            Assert.False(limit.IsCancellationRequested, session.ToString());
         }
     }
 

@@ -34,8 +34,7 @@ public sealed class SessionTests(OneSilo site)
         await site.CreateSocketAsync("recorded");
         await site.AllowAsync("recorded", OneSilo.EverythingForTheAdministrator);
         Assert.Equal(0, (await site.Grid.SshAsync("recorded.relay", "printf 'grüße %s\\n' from-the-target", null, "-tt")).ExitCode);
-        var session = await site.EndedSessionAsync("recorded");
-        Assert.Equal("ready", session.GetProperty("recording_state").GetString());
+        var session = await site.RecordedSessionAsync("recorded");
         var id = session.GetProperty("session_id").GetString()!;
         Assert.Contains("grüße from-the-target", await site.Grid.RelayAsync("session", "replay", id, "--speed", "1000"), StringComparison.Ordinal);
         var raw = await site.Grid.RelayAsync("session", "replay", id, "--raw");
@@ -52,7 +51,7 @@ public sealed class SessionTests(OneSilo site)
             {"version":"v2","permissions":{"ssh":{"shell":{},"exec":{},"recording":{"input":true}}},"condition":{"who":{"email":["admin@relay.local"]}}}
             """);
         Assert.Equal(0, (await site.Grid.SshAsync("input.relay", "read line; echo got $line", "typed-words\n"u8.ToArray(), "-tt")).ExitCode);
-        var id = (await site.EndedSessionAsync("input")).GetProperty("session_id").GetString()!;
+        var id = (await site.RecordedSessionAsync("input")).GetProperty("session_id").GetString()!;
         var raw = await site.Grid.RelayAsync("session", "replay", id, "--raw");
         Assert.Contains(raw.Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1), line => line.Contains("\"i\"", StringComparison.Ordinal) && line.Contains("typed", StringComparison.Ordinal));
     }
@@ -66,7 +65,7 @@ public sealed class SessionTests(OneSilo site)
         var id = (await site.LastSessionAsync("killed")).GetProperty("session_id").GetString()!;
         await site.Grid.RelayAsync("session", "kill", id);
         Assert.Equal(255, await live.Process.WaitForExitAsync(TimeSpan.FromSeconds(10)));
-        var session = await site.EndedSessionAsync("killed");
+        var session = await site.RecordedSessionAsync("killed");
         Assert.True(session.GetProperty("killed").GetBoolean());
         Assert.Contains("admin@relay.local", session.GetProperty("killed_by").GetString()!, StringComparison.Ordinal);
     }
@@ -100,7 +99,7 @@ public sealed class SessionTests(OneSilo site)
             }
         }
 
-        Assert.Equal(outcome, (await site.EndedSessionAsync("outcomes")).GetProperty("outcome").GetString());
+        Assert.Equal(outcome, (await site.RecordedSessionAsync("outcomes")).GetProperty("outcome").GetString());
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Relay.TestKit;
 using Relay.TestKit.Processes;
 
 namespace Relay.EndToEndTests;
@@ -18,6 +19,57 @@ public sealed class UpstreamTests(OneSilo site)
         Assert.True(result.Text == "by key\n", $"{result}\n{target.Log}");
         var shown = await site.Grid.RelayAsync("socket", "show", "by-key", "--output", "json");
         Assert.DoesNotContain("PRIVATE KEY", shown, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("by-password", "PasswordAuthentication yes")]
+    [InlineData("by-dialogue", "KbdInteractiveAuthentication yes", "UsePAM yes")]
+    public async Task A_stored_password_logs_in_and_is_seen_nowhere(string socket, params string[] sshd)
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "An account with a password needs root.");
+        await using var account = await PasswordAccount.CreateAsync();
+        await using var target = await SshdServer.StartAsync(sshd);
+        await CreateWithPasswordAsync(socket, target, account.Name, account.Password);
+        var result = await site.Grid.SshAsync($"{socket}.relay", "id -un");
+        Assert.True(result.Text == $"{account.Name}\n", $"{result}\n{target.Log}");
+        var session = await site.RecordedSessionAsync(socket);
+
+        // Whoever reads everything there is to read, on any surface, does not find it.
+        string[] seen =
+        [
+            await site.Grid.RelayAsync("socket", "show", socket, "--output", "json"),
+            await site.Grid.RelayAsync("audit", "ls", "--output", "json"),
+            session.ToString(),
+            await site.Grid.RelayAsync("session", "replay", session.GetProperty("session_id").GetString()!, "--raw"),
+            await site.Grid.DumpAsync(),
+            site.Grid.AllOutput(),
+            result.ToString(),
+        ];
+        Assert.All(seen, text => Assert.DoesNotContain(account.Password, text, StringComparison.OrdinalIgnoreCase));
+    }
+
+    [Fact]
+    public async Task A_wrong_stored_password_is_named_as_such_and_not_shown()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "An account with a password needs root.");
+        await using var account = await PasswordAccount.CreateAsync();
+        await using var target = await SshdServer.StartAsync(["PasswordAuthentication yes"]);
+        await CreateWithPasswordAsync("by-old-password", target, account.Name, "the-old-password");
+        var result = await site.Grid.SshAsync("by-old-password.relay", "true");
+        Assert.Equal(255, result.ExitCode);
+        Assert.Contains($"127.0.0.1:{target.Port} refused the stored password for user \"{account.Name}\"", result.Stderr, StringComparison.Ordinal);
+        var session = await site.EndedSessionAsync("by-old-password");
+        Assert.Contains("refused the stored password", session.GetProperty("outcome").GetString()!, StringComparison.Ordinal);
+        Assert.DoesNotContain("the-old-password", result + session.ToString() + site.Grid.AllOutput(), StringComparison.Ordinal);
+    }
+
+    private async Task CreateWithPasswordAsync(string socket, SshdServer target, string user, string password)
+    {
+        var file = Path.Combine(site.Grid.Folder, socket + ".password");
+        await File.WriteAllTextAsync(file, password + "\n");
+        await site.Grid.RelayAsync("socket", "create", "ssh", "--name", socket, "--connector", "site", "--host", "127.0.0.1", "--port", $"{target.Port}",
+            "--username", user, "--host-key", target.HostKey(), "--password-file", file);
+        await site.AllowAsync(socket, OneSilo.EverythingForTheAdministrator);
     }
 
     [Fact]

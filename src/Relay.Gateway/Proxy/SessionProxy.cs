@@ -19,6 +19,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
     private readonly ProxyContext _context = new(session, new ChannelPermit.Authority(session, metrics), upstream, metrics);
     private readonly TaskSet _channels = new();
     private volatile UpstreamFailedException? _failure;
+    private volatile SessionEnd? _lost;
     private volatile bool _noMoreSessions;
 
     /// <summary>Runs to the end; returns why it ended, after everything is recorded. Disposes the user's connection. Never throws.</summary>
@@ -32,7 +33,8 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
         await Task.WhenAny(user.Completion, session.Ended);
         if (user.Completion.IsCompleted)
         {
-            session.End(_failure is { } failure ? FailedEnd(failure) : user.IsCut ? SessionEnd.ConnectionLost : SessionEnd.ClosedByUser);
+            // A target that is lost ends its channels, and the client leaves at once: the cause is what was first.
+            session.End(_failure is { } failure ? FailedEnd(failure) : _lost ?? (user.IsCut ? SessionEnd.ConnectionLost : SessionEnd.ClosedByUser));
         }
 
         var end = await session.Ended;
@@ -241,6 +243,8 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
                 await Task.WhenAny(connection.Completion, session.Ended);
                 if (!session.Ended.IsCompleted)
                 {
+                    _lost = connection.IsCut ? GoneEnd(connection.Error) : null;
+
                     // What the target still said is on its way to the user.
                     await _channels.WaitAsync(s_lastData, time);
                     session.End(GoneEnd(connection.Error));

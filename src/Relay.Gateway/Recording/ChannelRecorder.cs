@@ -24,6 +24,9 @@ internal sealed class ChannelRecorder : IAsyncDisposable
     /// <summary>Without a terminal, output beyond this is counted, not kept: bulk transfers stay fast.</summary>
     public const long BulkCapBytes = 1024 * 1024;
 
+    // gzip of nothing, RFC 1952: the last chunk of a channel that was silent for its last second. GZipStream would write no byte.
+    private static readonly byte[] s_nothing = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
     private readonly Lock _lock = new();
     private readonly IRecordingStore _store;
     private readonly int _number;
@@ -318,6 +321,11 @@ internal sealed class ChannelRecorder : IAsyncDisposable
 
     private static ReadOnlyMemory<byte> Compress(ReadOnlyMemory<byte> lines)
     {
+        if (lines.IsEmpty)
+        {
+            return s_nothing;
+        }
+
         using var output = new MemoryStream(4096);
         using (var gzip = new GZipStream(output, CompressionLevel.Fastest, leaveOpen: true))
         {

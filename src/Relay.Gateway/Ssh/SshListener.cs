@@ -18,7 +18,7 @@ internal sealed partial class SshListener(GatewayOptions options, UserConnection
     private Socket? _socket;
 
     /// <summary>The address it listens on, after <see cref="Bind"/>.</summary>
-    public IPEndPoint LocalEndPoint => (IPEndPoint)_socket!.LocalEndPoint!;
+    public IPEndPoint LocalEndPoint { get; private set; } = null!;
 
     /// <summary>Connections under way to a login.</summary>
     public int Startups => _budget.Count;
@@ -34,6 +34,8 @@ internal sealed partial class SshListener(GatewayOptions options, UserConnection
 
         _socket.Bind(endPoint);
         _socket.Listen(1024);
+        // Kept: it is asked for as long as sessions live, when nothing listens any more.
+        LocalEndPoint = (IPEndPoint)_socket.LocalEndPoint!;
     }
 
     /// <summary>Accepts until cancelled.</summary>

@@ -15,6 +15,9 @@ internal sealed class UpstreamConnection(SshConnection connection, Guid session)
     /// <summary>Why it ended; null while it lives, or after an orderly end.</summary>
     public SshException? Error => connection.Error;
 
+    /// <summary>True after an end in the middle of something.</summary>
+    public bool IsCut => connection.IsCut;
+
     public string Version => connection.PeerVersion;
 
     /// <exception cref="SshChannelOpenException">The target refused.</exception>

@@ -20,6 +20,7 @@ internal sealed partial class EmbeddedPostgres : IAsyncDisposable
 
     // The database must not outlive its owner, however that one dies: the shell holds our end of a pipe as its input
     // and asks PostgreSQL for a fast shutdown when the pipe closes. (PR_SET_PDEATHSIG is no use: it watches the thread.)
+    // Nor may it die before its owner: both run in a session of their own, which the terminal's Ctrl-C does not reach.
     private const string Guardian = """
         exec 3<&0 </dev/null
         "$@" 3<&- & server=$!
@@ -30,6 +31,9 @@ internal sealed partial class EmbeddedPostgres : IAsyncDisposable
 
     private static readonly TimeSpan StartDeadline = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan StopDeadline = TimeSpan.FromSeconds(20);
+
+    // What a guardian needs to notice that its owner is gone; then there is none.
+    private static readonly TimeSpan GuardianDeadline = TimeSpan.FromSeconds(2);
 
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
@@ -79,7 +83,7 @@ internal sealed partial class EmbeddedPostgres : IAsyncDisposable
             programs.GiveTo(directory, sockets);
             if (!File.Exists(Path.Combine(data, "PG_VERSION")))
                 await InitializeAsync(programs, data, durable, cancellationToken);
-            await WaitForPredecessorAsync(data, time, cancellationToken);
+            await WaitForPredecessorAsync(programs, data, logger, time, cancellationToken);
             var (process, output) = Launch(programs, data, sockets, durable);
             var instance = new EmbeddedPostgres(sockets, owner, process, output, logger, time);
             try
@@ -197,31 +201,46 @@ internal sealed partial class EmbeddedPostgres : IAsyncDisposable
         Directory.Move(draft, data);
     }
 
-    // An owner that was killed leaves a server that is shutting down, or (after a power cut) only its pid file.
-    // PostgreSQL removes a stale pid file by itself, but refuses to start when another process now has that number.
-    private static async Task WaitForPredecessorAsync(string data, TimeProvider time, CancellationToken cancellationToken)
+    // An owner that was killed leaves a server that is shutting down; one that was killed with its guardian leaves one
+    // that runs, and a power cut only its pid file. PostgreSQL removes a stale pid file by itself, but refuses to start
+    // when another process now has that number.
+    private static async Task WaitForPredecessorAsync(PostgresPrograms programs, string data, ILogger logger, TimeProvider time, CancellationToken cancellationToken)
     {
         var file = Path.Combine(data, "postmaster.pid");
-        var deadline = time.GetTimestamp();
+        var began = time.GetTimestamp();
+        var told = false;
         while (File.Exists(file))
         {
             var first = (await File.ReadAllLinesAsync(file, cancellationToken)).FirstOrDefault();
-            if (!int.TryParse(first, CultureInfo.InvariantCulture, out var pid) || !IsPostgres(pid))
+            if (!int.TryParse(first, CultureInfo.InvariantCulture, out var pid) || !IsServerOf(pid, data))
             {
                 File.Delete(file);
                 return;
             }
-            if (time.GetElapsedTime(deadline) > StopDeadline)
+            var waited = time.GetElapsedTime(began);
+            if (waited > StopDeadline)
                 throw new StorageException($"a PostgreSQL server (process {pid}) already runs on {data} and does not end");
+            if (waited > GuardianDeadline && !told)
+            {
+                // This folder's lock is ours, so it has no owner any more: a fast shutdown, as its guardian would ask for.
+                LogPredecessor(logger, pid);
+                told = true;
+                var stop = programs.Command("pg_ctl", ["stop", "-D", data, "-m", "fast", "--no-wait", "--silent"]);
+                stop.RedirectStandardError = true;
+                using var control = Process.Start(stop) ?? throw new StorageException("cannot start pg_ctl");
+                await control.WaitForExitAsync(cancellationToken);
+            }
             await Task.Delay(TimeSpan.FromMilliseconds(50), time, cancellationToken);
         }
     }
 
-    private static bool IsPostgres(int pid)
+    // The process with this number is a PostgreSQL server, and this folder's: a server works in its data folder.
+    private static bool IsServerOf(int pid, string data)
     {
         try
         {
-            return File.ReadAllText($"/proc/{pid}/comm").Trim() is "postgres" or "postmaster";
+            return File.ReadAllText($"/proc/{pid}/comm").Trim() is "postgres" or "postmaster"
+                && (File.ResolveLinkTarget($"/proc/{pid}/cwd", returnFinalTarget: false)?.FullName is not { } folder || folder == Path.GetFullPath(data));
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -241,7 +260,8 @@ internal sealed partial class EmbeddedPostgres : IAsyncDisposable
         if (!durable)
             arguments.AddRange(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
         var server = programs.Command("postgres", arguments);
-        var start = new ProcessStartInfo("/bin/sh") { RedirectStandardInput = true, RedirectStandardError = true, WorkingDirectory = "/" };
+        var start = new ProcessStartInfo("setsid") { RedirectStandardInput = true, RedirectStandardError = true, WorkingDirectory = "/" };
+        start.ArgumentList.Add("/bin/sh");
         start.ArgumentList.Add("-c");
         start.ArgumentList.Add(Guardian);
         start.ArgumentList.Add("relay-postgres");

@@ -131,6 +131,12 @@ public sealed class RelayGrid : IAsyncDisposable
     /// <summary>The last lines of everybody, for the message of a failed test.</summary>
     public string Logs() => string.Join("\n", _processes.Select(p => $"--- {p.Name}{(p.HasExited ? " (ended)" : "")}\n{string.Join('\n', p.Output.Split('\n').TakeLast(12))}"));
 
+    /// <summary>Everything that everybody printed.</summary>
+    public string AllOutput() => string.Join('\n', _processes.Select(p => p.Output));
+
+    /// <summary>The database as SQL text, as a thief of a backup would have it.</summary>
+    public Task<string> DumpAsync() => _database!.DumpAsync(CancellationToken.None);
+
     public async Task<Silo> StartSiloAsync()
     {
         var index = Silos.Count;

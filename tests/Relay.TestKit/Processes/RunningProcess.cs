@@ -123,6 +123,9 @@ public sealed partial class RunningProcess : IAsyncDisposable
             _ = Kill(_process.Id, signal);
     }
 
+    /// <summary>Sends a signal to the process's group, as a terminal does; only for one that leads its own (started by <c>setsid</c>).</summary>
+    public void SignalGroup(int signal) => _ = Kill(-_process.Id, signal);
+
     public async ValueTask DisposeAsync()
     {
         if (_disposed)

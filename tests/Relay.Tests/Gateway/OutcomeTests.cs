@@ -66,6 +66,18 @@ public sealed class OutcomeTests
         }
     }
 
+    [Fact]
+    public async Task A_target_that_is_lost_is_the_cause_however_fast_the_client_leaves()
+    {
+        await using var host = await GatewayHost.StartAsync();
+        await using var ssh = RunningProcess.Start("ssh", "ssh", [.. host.ClientOptions(), "127.0.0.1", "echo started; exec sleep 600"]);
+        await ssh.WaitForLineAsync("started");
+        using (var sshd = System.Diagnostics.Process.GetProcessById(host.Sshd!.ProcessId))
+            sshd.Kill(entireProcessTree: true);
+        Assert.StartsWith("the way to the target was lost", (await host.EndOfAsync(host.LastSession)).Outcome, StringComparison.Ordinal);
+        Assert.Equal(255, await ssh.WaitForExitAsync());
+    }
+
     private static async Task<SshChannel> RunAsync(SshConnection user, string command)
     {
         var channel = await user.OpenChannelAsync("session", default, GatewayHost.Deadline);

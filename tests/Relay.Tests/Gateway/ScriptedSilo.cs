@@ -318,6 +318,8 @@ internal sealed class ScriptedSilo : IAsyncDisposable
         using var body = new MemoryStream();
         await context.Request.Body.CopyToAsync(body);
         var status = ChunkStatus(Interlocked.Increment(ref _chunks));
+        if (status == 0 && Relay.Silo.Recordings.ChunkInflater.TryInflate(body.ToArray()) is null)
+            status = 400;
         if (status != 0)
         {
             context.Response.StatusCode = status;

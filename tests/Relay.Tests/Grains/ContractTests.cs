@@ -5,7 +5,7 @@ using Orleans.Concurrency;
 using Orleans.Runtime;
 using Relay.Grains;
 using Relay.GrainHost.Serialization;
-using Relay.Tests.Repository;
+using Relay.TestKit;
 using Xunit;
 
 namespace Relay.Tests.Grains;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Xml.Linq;
+using Relay.TestKit;
 
 namespace Relay.Tests.Repository;
 

@@ -3,6 +3,7 @@ using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
 using Relay.Gateway.Recording;
+using Relay.Silo.Recordings;
 using Relay.TestKit;
 
 namespace Relay.Tests.Gateway.Recording;
@@ -21,6 +22,18 @@ public sealed class ChannelRecorderTests
         await Until(() => { time.Advance(TimeSpan.FromMilliseconds(100)); return store.Chunks.Count == 1; });
         Assert.Contains("hello", store.Text());
         Assert.False(store.Chunks.Single().Last);
+    }
+
+    [Fact]
+    public async Task A_channel_that_ends_after_a_silent_second_still_gets_its_last_chunk()
+    {
+        var time = new ManualTimeProvider();
+        var store = new MemoryStore();
+        await using var recorder = new ChannelRecorder(store, 0, s_header, terminal: true, recordInput: false, time, _ => Assert.Fail("must not fail"));
+        await recorder.OutputAsync("hello"u8.ToArray(), stderr: false);
+        await Until(() => { time.Advance(TimeSpan.FromMilliseconds(100)); return store.Chunks.Count == 1; });
+        await recorder.CompleteAsync();
+        Assert.Equal([false, true], store.Chunks.Select(c => c.Last));
     }
 
     [Fact]
@@ -174,6 +187,8 @@ public sealed class ChannelRecorderTests
             }
 
             Assert.True(gzip.Length <= 256 * 1024);
+            // The silo's own reading: what it would refuse is not stored here either.
+            Assert.NotNull(ChunkInflater.TryInflate(gzip));
             using var reader = new StreamReader(new GZipStream(new MemoryStream(gzip.ToArray()), CompressionMode.Decompress), new UTF8Encoding(false, true));
             Chunks.Enqueue((recording, sequence, await reader.ReadToEndAsync(cancellationToken), title, last));
         }

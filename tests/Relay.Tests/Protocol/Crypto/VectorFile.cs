@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Relay.Tests.Repository;
+using Relay.TestKit;
 
 namespace Relay.Tests.Protocol.Crypto;
 

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Relay.Silo.Api.Http;
-using Relay.Tests.Repository;
+using Relay.TestKit;
 using Xunit;
 
 namespace Relay.Tests.Silo.Api;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Relay.Silo.Storage;
@@ -57,7 +58,7 @@ public sealed class EmbeddedPostgresTests : IDisposable
     {
         await using var server = await StartAsync();
         Assert.Equal("", await RunAsync(server, "postgres", "SHOW listen_addresses"));
-        var pid = int.Parse((await File.ReadAllLinesAsync(Path.Combine(_directory, "data", "postmaster.pid"), Cancel))[0], System.Globalization.CultureInfo.InvariantCulture);
+        var pid = await ServerAsync();
         var uid = (await File.ReadAllLinesAsync($"/proc/{pid}/status", Cancel)).Single(l => l.StartsWith("Uid:", StringComparison.Ordinal)).Split('\t')[1];
         Assert.NotEqual("0", uid);
     }
@@ -67,9 +68,38 @@ public sealed class EmbeddedPostgresTests : IDisposable
     {
         int pid;
         await using (await StartAsync())
-            pid = int.Parse((await File.ReadAllLinesAsync(Path.Combine(_directory, "data", "postmaster.pid"), Cancel))[0], System.Globalization.CultureInfo.InvariantCulture);
+            pid = await ServerAsync();
         Assert.False(Directory.Exists($"/proc/{pid}") && !IsZombie(pid));
         Assert.False(File.Exists(Path.Combine(_directory, "data", "postmaster.pid")));
+    }
+
+    // The silo still has rows to write when Ctrl-C has reached everything in the terminal's session.
+    [Fact]
+    public async Task The_server_is_in_a_session_of_its_own()
+    {
+        await using var server = await StartAsync();
+        Assert.NotEqual(SessionOf(Environment.ProcessId), SessionOf(await ServerAsync()));
+    }
+
+    [Fact]
+    public async Task A_server_whose_owner_and_guardian_were_killed_is_stopped_and_its_data_kept()
+    {
+        await using (var first = await StartAsync())
+        {
+            await first.CreateDatabaseAsync("kept", null, Cancel);
+            await RunAsync(first, "kept", "CREATE TABLE t AS SELECT 42 AS answer");
+            var session = SessionOf(await ServerAsync());
+            foreach (var guardian in Process.GetProcessesByName("sh").Where(p => SessionOf(p.Id) == session))
+            {
+                guardian.Kill();
+                guardian.Dispose();
+            }
+        }
+
+        var orphan = await ServerAsync();
+        await using var second = await StartAsync();
+        Assert.NotEqual(orphan, await ServerAsync());
+        Assert.Equal(42, await RunAsync(second, "kept", "SELECT answer FROM t"));
     }
 
     [Fact]
@@ -80,6 +110,23 @@ public sealed class EmbeddedPostgresTests : IDisposable
         Assert.True(server.SocketDirectory.Length < 60);
         Assert.Equal(1, await RunAsync(server, "postgres", "SELECT 1"));
         Directory.Delete(server.SocketDirectory, recursive: true);
+    }
+
+    private async Task<int> ServerAsync() =>
+        int.Parse((await File.ReadAllLinesAsync(Path.Combine(_directory, "data", "postmaster.pid"), Cancel))[0], CultureInfo.InvariantCulture);
+
+    // proc(5): pid (comm) state ppid pgrp session; 0 for a process that has just ended.
+    private static int SessionOf(int pid)
+    {
+        try
+        {
+            var stat = File.ReadAllText($"/proc/{pid}/stat");
+            return int.Parse(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[3], CultureInfo.InvariantCulture);
+        }
+        catch (IOException)
+        {
+            return 0;
+        }
     }
 
     private static bool IsZombie(int pid) => File.ReadAllText($"/proc/{pid}/stat").Contains(") Z ", StringComparison.Ordinal);

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Relay.Protocol.Ssh;
-using Relay.Tests.Repository;
+using Relay.TestKit;
 
 namespace Relay.Tests.Protocol.Ssh.Fuzz;
 

@@ -1,10 +1,11 @@
 using System.Runtime.CompilerServices;
 
-namespace Relay.Tests.Repository;
+namespace Relay.TestKit;
 
 /// <summary>Finds the checkout the tests were compiled from.</summary>
-internal static class RepositoryRoot
+public static class RepositoryRoot
 {
+    /// <summary>Absolute path of the folder that holds Relay.sln.</summary>
     public static string Path { get; } = Find(ThisFile());
 
     private static string Find(string file)
