@@ -5,7 +5,7 @@ using Relay.TestKit.Processes;
 
 // Two cores carry one grid well; what a test waits for must not wait for its neighbours.
 [assembly: CollectionBehavior(DisableTestParallelization = true)]
-[assembly: AssemblyFixture(typeof(OneSilo))]
+[assembly: AssemblyFixture(typeof(PostgresServer), typeof(OneSilo))]
 
 namespace Relay.EndToEndTests;
 

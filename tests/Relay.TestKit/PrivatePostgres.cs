@@ -1,5 +1,4 @@
 using System.Globalization;
-using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Relay.Silo.Storage;
 
@@ -11,7 +10,6 @@ namespace Relay.TestKit;
 /// </summary>
 public sealed class PrivatePostgres : IDisposable, IAsyncDisposable
 {
-    private static readonly Lazy<Task<EmbeddedPostgres>> Server = new(StartServerAsync);
     private static int _count;
 
     /// <summary>Blocks while the database is made: fixtures are constructed synchronously.</summary>
@@ -57,32 +55,9 @@ public sealed class PrivatePostgres : IDisposable, IAsyncDisposable
 
     private static async Task<string> CreateDatabaseAsync(bool migrated)
     {
-        var server = await Server.Value;
+        var server = await PostgresServer.Current;
         var name = "t" + Interlocked.Increment(ref _count).ToString(CultureInfo.InvariantCulture);
         await server.CreateDatabaseAsync(name, migrated ? "relay_template" : null, CancellationToken.None);
         return server.ConnectionString(name);
-    }
-
-    private static async Task<EmbeddedPostgres> StartServerAsync()
-    {
-        var directory = Path.Combine("/tmp", $"relay-test-{Environment.ProcessId}-{Guid.NewGuid().ToString("N")[..6]}");
-        var server = await EmbeddedPostgres.StartAsync(directory, durable: false, NullLogger.Instance, TimeProvider.System, CancellationToken.None);
-        AppDomain.CurrentDomain.ProcessExit += (_, _) =>
-        {
-            server.Kill();
-            try
-            {
-                Directory.Delete(directory, recursive: true);
-            }
-            catch (IOException)
-            {
-                // A backend may take a moment to notice that its server is gone; the folder is in /tmp.
-            }
-        };
-        await server.CreateDatabaseAsync("relay_template", null, CancellationToken.None);
-        // CREATE DATABASE … TEMPLATE needs a template nobody is connected to.
-        await using var template = RelayDatabase.CreateDataSource(server.ConnectionString("relay_template") + ";Pooling=false");
-        await Migrations.ApplyAsync(template, NullLogger.Instance, CancellationToken.None);
-        return server;
     }
 }

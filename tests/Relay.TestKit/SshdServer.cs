@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Relay.TestKit.Processes;
 
 namespace Relay.TestKit;
 
@@ -65,7 +66,7 @@ public sealed class SshdServer : IAsyncDisposable
             directory.Write(name, content);
         foreach (var (type, bits) in new[] { ("ed25519", "256"), ("ecdsa", "256"), ("rsa", "2048") })
         {
-            var made = await ChildProcess.RunAsync("ssh-keygen", ["-q", "-t", type, "-b", bits, "-N", "", "-f", directory.File($"host_{type}")], cancellationToken: cancellationToken);
+            var made = await Command.RunAsync("ssh-keygen", ["-q", "-t", type, "-b", bits, "-N", "", "-f", directory.File($"host_{type}")], cancellationToken: cancellationToken);
             if (made.ExitCode != 0)
                 throw new InvalidOperationException($"ssh-keygen: {made}");
         }

@@ -23,7 +23,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
 {
     internal const int StreamWindowBytes = 4 * 1024 * 1024;
     private const int MaxStreamsPerConnection = 16 * 1024;
-    private static readonly TimeSpan HandshakeDeadline = TimeSpan.FromSeconds(10);
+    internal static readonly TimeSpan HandshakeDeadline = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan StopDeadline = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(5);
     private static readonly SslApplicationProtocol Grain = new(GridRoutes.GrainAlpn);

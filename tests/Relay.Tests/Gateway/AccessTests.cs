@@ -21,9 +21,9 @@ public sealed class AccessTests
         Assert.Equal(255, result.ExitCode);
         Assert.DoesNotContain("Connection from", host.Sshd!.Log, StringComparison.Ordinal);
 
-        Assert.Contains("Access to db-host is denied.", result.Error, StringComparison.Ordinal);
-        Assert.Contains("$.condition.who.email needs ann@example.com", result.Error, StringComparison.Ordinal);
-        Assert.Contains($"Decision {decision}", result.Error, StringComparison.Ordinal);
+        Assert.Contains("Access to db-host is denied.", result.Stderr, StringComparison.Ordinal);
+        Assert.Contains("$.condition.who.email needs ann@example.com", result.Stderr, StringComparison.Ordinal);
+        Assert.Contains($"Decision {decision}", result.Stderr, StringComparison.Ordinal);
         Assert.Empty(host.Silo.Ends);
     }
 
@@ -44,7 +44,7 @@ public sealed class AccessTests
         await using var host = await GatewayHost.StartAsync();
         var result = await host.SshAsync([], ["true"], login: "db$host");
         Assert.Equal(255, result.ExitCode);
-        Assert.Contains("[user@]socket", result.Error, StringComparison.Ordinal);
+        Assert.Contains("[user@]socket", result.Stderr, StringComparison.Ordinal);
         Assert.Empty(host.Silo.Opened);
     }
 
@@ -55,7 +55,7 @@ public sealed class AccessTests
         host.Silo.Identify = _ => new IdentifyResponse(false, null, null);
         var result = await host.SshAsync([], ["true"]);
         Assert.Equal(255, result.ExitCode);
-        Assert.Contains("Permission denied (publickey)", result.Error, StringComparison.Ordinal);
+        Assert.Contains("Permission denied (publickey)", result.Stderr, StringComparison.Ordinal);
         Assert.Empty(host.Silo.Opened);
         Assert.All(host.Silo.Identified, i => Assert.False(i.Proven));
     }
@@ -69,7 +69,7 @@ public sealed class AccessTests
         host.Silo.Identify = _ => new IdentifyResponse(false, "your certificate ended at 09:00; run relay login", null);
         var result = await host.SshAsync(["-o", $"CertificateFile={certificate}"], ["true"]);
         Assert.Equal(255, result.ExitCode);
-        Assert.Contains("run relay login", result.Error, StringComparison.Ordinal);
+        Assert.Contains("run relay login", result.Stderr, StringComparison.Ordinal);
         Assert.Empty(host.Silo.Opened);
 
         host.Silo.Identify = _ => new IdentifyResponse(true, null, null);
@@ -84,7 +84,7 @@ public sealed class AccessTests
         await using var host = await GatewayHost.StartAsync();
         var proxy = $"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{host.Gateway.SshEndPoint.Port}; printf \"RELAY-1.0 db-host\\r\\n\" >&3; cat <&3 & exec cat >&3'";
         var result = await host.SshAsync(["-o", $"ProxyCommand={proxy}"], ["echo", "through"], login: "ubuntu");
-        Assert.Equal("through\n", result.OutputText);
+        Assert.Equal("through\n", result.Text);
         Assert.Equal(("db-host", "ubuntu"), Assert.Single(host.Silo.Opened.Select(o => (o.Socket, o.UpstreamUser))));
 
         host.Silo.Identify = _ => new IdentifyResponse(false, null, null);
@@ -102,7 +102,7 @@ public sealed class AccessTests
         host.Silo.StreamFailure = (error, message);
         var result = await host.SshAsync("true");
         Assert.Equal(255, result.ExitCode);
-        Assert.Contains(message, result.Error, StringComparison.Ordinal);
+        Assert.Contains(message, result.Stderr, StringComparison.Ordinal);
         Assert.Contains(message, (await host.EndOfAsync(host.LastSession)).Outcome, StringComparison.Ordinal);
     }
 
@@ -113,8 +113,8 @@ public sealed class AccessTests
         host.Silo.Open = _ => host.Allow() with { Upstream = host.Upstream() with { Username = "nobody-here" } };
         var result = await host.SshAsync("true");
         Assert.Equal(255, result.ExitCode);
-        Assert.Contains("TrustedUserCAKeys", result.Error, StringComparison.Ordinal);
-        Assert.Contains("relay_ssh_signed", result.Error, StringComparison.Ordinal);
+        Assert.Contains("TrustedUserCAKeys", result.Stderr, StringComparison.Ordinal);
+        Assert.Contains("relay_ssh_signed", result.Stderr, StringComparison.Ordinal);
         Assert.Contains("nobody-here", (await host.EndOfAsync(host.LastSession)).Outcome, StringComparison.Ordinal);
     }
 
@@ -126,7 +126,7 @@ public sealed class AccessTests
         host.Silo.Open = _ => host.Allow() with { Upstream = host.Upstream() with { HostKeys = [other.PublicKey.ToLine("other")] } };
         var result = await host.SshAsync("true");
         Assert.Equal(255, result.ExitCode);
-        Assert.Contains("is not one of the keys pinned", result.Error, StringComparison.Ordinal);
+        Assert.Contains("is not one of the keys pinned", result.Stderr, StringComparison.Ordinal);
         Assert.DoesNotContain("publickey", host.Sshd!.Log, StringComparison.Ordinal);
     }
 
@@ -147,7 +147,7 @@ public sealed class AccessTests
         host.Silo.PinHostKey = _ => new HostKeyResponse(false, "an administrator has to connect first");
         var result = await host.SshAsync("true");
         Assert.Equal(255, result.ExitCode);
-        Assert.Contains("an administrator has to connect first", result.Error, StringComparison.Ordinal);
+        Assert.Contains("an administrator has to connect first", result.Stderr, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -161,7 +161,7 @@ public sealed class AccessTests
         // This sshd shows a plain key: an authority alone does not cover it.
         var result = await host.SshAsync("true");
         Assert.Equal(255, result.ExitCode);
-        Assert.Contains("is not one of the keys pinned", result.Error, StringComparison.Ordinal);
+        Assert.Contains("is not one of the keys pinned", result.Stderr, StringComparison.Ordinal);
 
         host.Silo.Open = _ => host.Allow() with { Upstream = host.Upstream() with { HostKeys = [line, host.Sshd!.HostKeyLine("rsa")] } };
         Assert.Equal(0, (await host.SshAsync("true")).ExitCode);
@@ -192,13 +192,13 @@ public sealed class AccessTests
                 silent.Add(socket);
             }
 
-            var begin = TimeProvider.System.GetTimestamp();
             using var good = new TcpClient();
             await good.ConnectAsync(host.Gateway.SshEndPoint, GatewayHost.Deadline);
             var hello = new byte[8];
             await good.GetStream().ReadExactlyAsync(hello, GatewayHost.Deadline);
             Assert.Equal("SSH-2.0-", Encoding.ASCII.GetString(hello));
-            Assert.InRange(TimeProvider.System.GetElapsedTime(begin).TotalMilliseconds, 0, 1000);
+
+            // All places are still taken by silent ones: it did not wait until one of them was given up.
             Assert.True(host.Gateway.Metrics.Render().Contains("relay_gateway_startups 256\n", StringComparison.Ordinal), host.Gateway.Metrics.Render());
         }
         finally

@@ -134,7 +134,7 @@ public sealed class ChannelTests
         new Random(2).NextBytes(content);
         await File.WriteAllBytesAsync(files.File("up"), content, GatewayHost.Deadline);
         var batch = $"put {files.File("up")} {files.File("there")}\nrename {files.File("there")} {files.File("moved")}\nget {files.File("moved")} {files.File("back")}\nmkdir {files.File("d")}\nrmdir {files.File("d")}\nrm {files.File("moved")}\n";
-        var sftp = await ChildProcess.RunAsync("sftp", [.. host.ClientOptions("-P"), "-b", "-", "127.0.0.1"], Encoding.UTF8.GetBytes(batch), null, GatewayHost.Deadline);
+        var sftp = await Command.RunAsync("sftp", [.. host.ClientOptions("-P"), "-b", "-", "127.0.0.1"], stdin: Encoding.UTF8.GetBytes(batch), cancellationToken: GatewayHost.Deadline);
         Assert.True(sftp.ExitCode == 0, sftp.ToString());
         Assert.Equal(content, await File.ReadAllBytesAsync(files.File("back"), GatewayHost.Deadline));
         await host.EndOfAsync(host.LastSession);
@@ -147,7 +147,7 @@ public sealed class ChannelTests
 
         foreach (var mode in new[] { "-s", "-O" })
         {
-            var scp = await ChildProcess.RunAsync("scp", [mode, .. host.ClientOptions("-P"), files.File("up"), $"127.0.0.1:{files.File("scp" + mode)}"], cancellationToken: GatewayHost.Deadline);
+            var scp = await Command.RunAsync("scp", [mode, .. host.ClientOptions("-P"), files.File("up"), $"127.0.0.1:{files.File("scp" + mode)}"], cancellationToken: GatewayHost.Deadline);
             Assert.True(scp.ExitCode == 0, scp.ToString());
             Assert.Equal(content, await File.ReadAllBytesAsync(files.File("scp" + mode), GatewayHost.Deadline));
         }
@@ -175,7 +175,7 @@ public sealed class ChannelTests
             return all.Length;
         });
         var result = await host.SshAsync(["-W", $"127.0.0.1:{port}"], [], new byte[200_000]);
-        Assert.Equal(1_000_000, result.Output.Length);
+        Assert.Equal(1_000_000, result.Stdout.Length);
         Assert.Equal(200_000, await server);
         await host.EndOfAsync(host.LastSession);
         Assert.Equal(("tcp_forwarding", "127.0.0.1", port), Assert.Single(host.Silo.Asked.Select(a => (a.Action, a.DestinationAddress, a.DestinationPort!.Value))));
@@ -189,7 +189,7 @@ public sealed class ChannelTests
         await using var host = await GatewayHost.StartAsync();
         var result = await host.SshAsync(["-W", "127.0.0.1:1"], []);
         Assert.Equal(255, result.ExitCode);
-        Assert.Contains("refused", result.Error, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("refused", result.Stderr, StringComparison.OrdinalIgnoreCase);
         await host.EndOfAsync(host.LastSession);
         Assert.Contains(host.Silo.Events, e => e.Type == "tcp_forwarding" && e.Status == "failed");
     }
@@ -199,19 +199,19 @@ public sealed class ChannelTests
     {
         await using var host = await GatewayHost.StartAsync();
         using var files = new TempDir();
-        var agent = await ChildProcess.RunAsync("bash", ["-c",
+        var agent = await Command.RunAsync("bash", ["-c",
             $"eval $(ssh-agent -a {files.File("s")}) >/dev/null; trap 'kill $SSH_AGENT_PID' EXIT; ssh-add -q {host.UserKeyFile}; ssh {Quoted(host.ClientOptions())} -A 127.0.0.1 'ssh-add -l; ssh-add -l; ssh-add -l'"],
             cancellationToken: GatewayHost.Deadline);
         Assert.True(agent.ExitCode == 0, agent.ToString());
-        Assert.Equal(3, agent.OutputText.Split('\n').Count(l => l.Contains("ED25519", StringComparison.Ordinal)));
+        Assert.Equal(3, agent.Text.Split('\n').Count(l => l.Contains("ED25519", StringComparison.Ordinal)));
         Assert.Equal(["agent_forwarding", "exec"], host.Silo.Asked.Select(a => a.Action));
 
         host.Silo.Authorize = request => new AuthorizeResponse(request.Action != "agent_forwarding", Guid.NewGuid(), "agent forwarding is not in your policy");
-        var denied = await ChildProcess.RunAsync("bash", ["-c",
+        var denied = await Command.RunAsync("bash", ["-c",
             $"eval $(ssh-agent -a {files.File("t")}) >/dev/null; trap 'kill $SSH_AGENT_PID' EXIT; ssh-add -q {host.UserKeyFile}; ssh {Quoted(host.ClientOptions())} -A 127.0.0.1 'echo \"sock:$SSH_AUTH_SOCK\"'"],
             cancellationToken: GatewayHost.Deadline);
-        Assert.Equal("sock:\n", denied.OutputText);
-        Assert.Contains("agent forwarding is not in your policy", denied.Error, StringComparison.Ordinal);
+        Assert.Equal("sock:\n", denied.Text);
+        Assert.Contains("agent forwarding is not in your policy", denied.Stderr, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -222,7 +222,7 @@ public sealed class ChannelTests
         host.Silo.Authorize = request => new AuthorizeResponse(request.Command == "id", Guid.NewGuid(), "exec \"touch\" is not in commands");
         var result = await host.SshAsync("touch", files.File("x"));
         Assert.NotEqual(0, result.ExitCode);
-        Assert.Contains("exec \"touch\" is not in commands", result.Error, StringComparison.Ordinal);
+        Assert.Contains("exec \"touch\" is not in commands", result.Stderr, StringComparison.Ordinal);
         Assert.False(File.Exists(files.File("x")));
         Assert.Equal(0, (await host.SshAsync("id")).ExitCode);
     }

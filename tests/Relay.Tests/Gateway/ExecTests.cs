@@ -10,7 +10,7 @@ public sealed class ExecTests
     {
         await using var host = await GatewayHost.StartAsync();
         var result = await host.SshAsync("echo", "hello");
-        Assert.True(result is { ExitCode: 0, OutputText: "hello\n", Error: "" }, $"{result}\n{host.Sshd!.Log}");
+        Assert.True(result is { ExitCode: 0, Text: "hello\n", Stderr: "" }, $"{result}\n{host.Sshd!.Log}");
         var end = await host.EndOfAsync(host.LastSession);
         Assert.Equal("closed by user", end.Outcome);
         Assert.Equal(6, end.BytesDown);
@@ -35,7 +35,7 @@ public sealed class ExecTests
     {
         await using var host = await GatewayHost.StartAsync();
         var result = await host.SshAsync("echo out; echo err >&2; echo out2; exit 3");
-        Assert.Equal((3, "out\nout2\n", "err\n"), (result.ExitCode, result.OutputText, result.Error));
+        Assert.Equal((3, "out\nout2\n", "err\n"), (result.ExitCode, result.Text, result.Stderr));
     }
 
     [Fact]
@@ -46,7 +46,7 @@ public sealed class ExecTests
         new Random(1).NextBytes(input);
         var result = await host.SshAsync([], ["cat"], input);
         Assert.Equal(0, result.ExitCode);
-        Assert.True(input.AsSpan().SequenceEqual(result.Output));
+        Assert.True(input.AsSpan().SequenceEqual(result.Stdout));
     }
 
     // Half-close: the user's end must not cut the answer.
@@ -55,7 +55,7 @@ public sealed class ExecTests
     {
         await using var host = await GatewayHost.StartAsync();
         var result = await host.SshAsync([], ["cat >/dev/null; sleep 1; head -c 1000000 /dev/zero; echo done >&2; exit 7"], Encoding.ASCII.GetBytes("in"));
-        Assert.Equal((7, 1_000_000, "done\n"), (result.ExitCode, result.Output.Length, result.Error));
+        Assert.Equal((7, 1_000_000, "done\n"), (result.ExitCode, result.Stdout.Length, result.Stderr));
     }
 
     [Fact]
@@ -73,8 +73,8 @@ public sealed class ExecTests
     {
         await using var host = await GatewayHost.StartAsync();
         var ssh = string.Join(' ', host.ClientOptions().Select(o => $"'{o}'"));
-        var result = await TestKit.ChildProcess.RunAsync("bash", ["-c", $"ssh {ssh} 127.0.0.1 yes | head -n 1"], cancellationToken: GatewayHost.Deadline);
-        Assert.Equal("y\n", result.OutputText);
+        var result = await Command.RunAsync("bash", ["-c", $"ssh {ssh} 127.0.0.1 yes | head -n 1"], cancellationToken: GatewayHost.Deadline);
+        Assert.Equal("y\n", result.Text);
         await host.EndOfAsync(host.LastSession);
     }
 
@@ -86,7 +86,7 @@ public sealed class ExecTests
         var result = await host.SshAsync(
             ["-o", "SetEnv=LANG=C.UTF-8 LC_TIME=C COLORTERM=truecolor GIT_PROTOCOL=version=2 LD_PRELOAD=/x.so BASH_ENV=/x FOO=bar GLIBC_TUNABLES=x"], ["env"]);
         Assert.Equal(0, result.ExitCode);
-        var lines = result.OutputText.Split('\n');
+        var lines = result.Text.Split('\n');
         Assert.All(["LANG=C.UTF-8", "LC_TIME=C", "COLORTERM=truecolor", "GIT_PROTOCOL=version=2"], l => Assert.Contains(l, lines));
         Assert.DoesNotContain(lines, l => l.StartsWith("LD_", StringComparison.Ordinal) || l.StartsWith("BASH_ENV", StringComparison.Ordinal)
             || l.StartsWith("FOO", StringComparison.Ordinal) || l.StartsWith("GLIBC", StringComparison.Ordinal));
@@ -97,7 +97,7 @@ public sealed class ExecTests
     {
         await using var host = await GatewayHost.StartAsync();
         var results = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => host.SshAsync($"echo {i}; exit {i}")));
-        Assert.Equal(Enumerable.Range(0, 20).Select(i => (i, $"{i}\n")), results.Select(r => (r.ExitCode, r.OutputText)));
+        Assert.Equal(Enumerable.Range(0, 20).Select(i => (i, $"{i}\n")), results.Select(r => (r.ExitCode, r.Text)));
         await GatewayHost.UntilAsync(() => host.Silo.Ends.Count == 20 && host.Gateway.SessionCount == 0);
     }
 }

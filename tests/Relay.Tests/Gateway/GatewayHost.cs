@@ -85,10 +85,10 @@ internal sealed class GatewayHost : IAsyncDisposable
     ];
 
     /// <summary>Runs ssh with options before and a command after the host.</summary>
-    public Task<ProcessResult> SshAsync(IEnumerable<string> options, IEnumerable<string> command, ReadOnlyMemory<byte> input = default, string? login = null, IReadOnlyDictionary<string, string>? environment = null) =>
-        ChildProcess.RunAsync("ssh", [.. ClientOptions(login: login), .. options, "127.0.0.1", .. command], input, environment, Deadline);
+    public Task<CommandResult> SshAsync(IEnumerable<string> options, IEnumerable<string> command, ReadOnlyMemory<byte> input = default, string? login = null, IReadOnlyDictionary<string, string?>? environment = null) =>
+        Command.RunAsync("ssh", [.. ClientOptions(login: login), .. options, "127.0.0.1", .. command], environment, input, cancellationToken: Deadline);
 
-    public Task<ProcessResult> SshAsync(params string[] command) => SshAsync([], command);
+    public Task<CommandResult> SshAsync(params string[] command) => SshAsync([], command);
 
     /// <summary>A scripted user: our own client, logged in at the gateway.</summary>
     public Task<SshConnection> ConnectAsync() => ConnectAsync(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true });
@@ -120,22 +120,7 @@ internal sealed class GatewayHost : IAsyncDisposable
     }
 
     /// <summary>Waits for a condition; the failure shows the state.</summary>
-    public static async Task UntilAsync(Func<bool> condition, Func<string>? state = null)
-    {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        deadline.CancelAfter(TimeSpan.FromSeconds(20));
-        while (!condition())
-        {
-            try
-            {
-                await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System, deadline.Token);
-            }
-            catch (OperationCanceledException)
-            {
-                Assert.Fail($"Not in time. {state?.Invoke()}");
-            }
-        }
-    }
+    public static Task UntilAsync(Func<bool> condition, Func<string>? state = null) => Eventually.TrueAsync(condition, state ?? (() => "the condition of the test"));
 
     /// <summary>Waits until the silo has been told the end of a session.</summary>
     public async Task<EndSessionRequest> EndOfAsync(Guid session)

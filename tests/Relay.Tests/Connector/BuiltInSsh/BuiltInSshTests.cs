@@ -105,9 +105,9 @@ public sealed class BuiltInSshTests : IAsyncDisposable
     [Fact]
     public async Task Agent_forwarding_reaches_the_users_agent()
     {
-        Assert.Equal(0, (await Command.RunAsync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "in-the-agent", "-f", $"{_folder}/agent-key"])).ExitCode);
+        Assert.Equal(0, (await Command.RunAsync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "in-the-agent", "-f", $"{_folder}/agent-key"], cancellationToken: Cancelled)).ExitCode);
         var script = $"ssh-add -q {_folder}/agent-key && ssh {string.Join(' ', Options(Environment.UserName))} -A 127.0.0.1 ssh-add -l";
-        var result = await Command.RunAsync("ssh-agent", ["sh", "-c", script]);
+        var result = await Command.RunAsync("ssh-agent", ["sh", "-c", script], cancellationToken: Cancelled);
         Assert.True(result.ExitCode == 0, result.ToString());
         Assert.Contains("in-the-agent", result.Text, StringComparison.Ordinal);
     }
@@ -117,7 +117,7 @@ public sealed class BuiltInSshTests : IAsyncDisposable
     {
         Write("from", new string('x', 300_000));
         Write("batch", $"put {_folder}/from {_folder}/there\nget {_folder}/there {_folder}/back\n");
-        var result = await Command.RunAsync("sftp", [.. Options(Environment.UserName, "-P"), "-b", $"{_folder}/batch", "127.0.0.1"]);
+        var result = await Command.RunAsync("sftp", [.. Options(Environment.UserName, "-P"), "-b", $"{_folder}/batch", "127.0.0.1"], cancellationToken: Cancelled);
         Assert.True(result.ExitCode == 0, result.ToString());
         Assert.Equal(await File.ReadAllTextAsync($"{_folder}/from", Cancelled), await File.ReadAllTextAsync($"{_folder}/back", Cancelled));
     }
@@ -164,7 +164,7 @@ public sealed class BuiltInSshTests : IAsyncDisposable
     [InlineData("root@elsewhere")]
     public async Task Unknown_users_are_refused_by_name(string user)
     {
-        var result = await Command.RunAsync("ssh", [.. Options(user), "127.0.0.1", "true"]);
+        var result = await Command.RunAsync("ssh", [.. Options(user), "127.0.0.1", "true"], cancellationToken: Cancelled);
         Assert.Equal(255, result.ExitCode);
         Assert.Contains("no user", result.Stderr, StringComparison.Ordinal);
     }

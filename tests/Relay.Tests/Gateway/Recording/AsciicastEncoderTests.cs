@@ -34,19 +34,19 @@ public sealed class AsciicastEncoderTests
 
     [Fact]
     public void Any_text_survives_any_split_of_its_bytes() =>
-        Prop.ForAll(ArbMap.Default.ArbFor<NonNull<string>>(), ArbMap.Default.ArbFor<PositiveInt>(), (text, seed) =>
+        Checked.Holds(Prop.ForAll(ArbMap.Default.ArbFor<NonNull<string>>(), ArbMap.Default.ArbFor<PositiveInt>(), (text, seed) =>
         {
             var clean = new string([.. text.Get.Where(c => !char.IsSurrogate(c))]) + "é€😀\"\\\n\r\t\u001b\u007f";
             Assert.Equal(clean, Decode(Split(Encoding.UTF8.GetBytes(clean), seed.Get)));
-        }).QuickCheckThrowOnFailure();
+        }));
 
     [Fact]
     public void Any_bytes_give_valid_json_and_the_text_a_decoder_would_give() =>
-        Prop.ForAll(ArbMap.Default.ArbFor<byte[]>(), ArbMap.Default.ArbFor<PositiveInt>(), (bytes, seed) =>
+        Checked.Holds(Prop.ForAll(ArbMap.Default.ArbFor<byte[]>(), ArbMap.Default.ArbFor<PositiveInt>(), (bytes, seed) =>
         {
             // The framework's decoder, fed whole, is the oracle.
             Assert.Equal(Encoding.UTF8.GetString(bytes), Decode(Split(bytes, seed.Get)));
-        }).QuickCheckThrowOnFailure();
+        }));
 
     [Fact]
     public void Half_a_character_waits_for_its_other_half_and_writes_no_event()

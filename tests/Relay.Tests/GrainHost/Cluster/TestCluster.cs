@@ -104,7 +104,9 @@ internal sealed class TestCluster : IAsyncDisposable
                 throw new IOException($"Nobody listens at {to}.", new SocketException((int)SocketError.ConnectionRefused));
             if (cluster._cut.ContainsKey(from) || cluster._cut.ContainsKey(to))
                 throw new IOException($"{to} is unreachable.");
-            var (one, other) = MemoryDuplex.Create(() => cluster.PauseOf(from), () => cluster.PauseOf(to));
+            var (one, other) = MemoryDuplex.Create();
+            one.Pause = () => cluster.PauseOf(from);
+            other.Pause = () => cluster.PauseOf(to);
             cluster._links.Enqueue((from, to, one));
             _ = target.Host.AcceptAsync(other, from, CancellationToken.None);
             return new ValueTask<Stream>(one);

@@ -11,11 +11,11 @@ public sealed class TurnTests
     public void Calls_of_random_length_never_overlap()
     {
         var calls = Gen.Choose(0, 7).ArrayOf(40).ToArbitrary();
-        Prop.ForAll(calls, lengths =>
+        Checked.ForAll(calls, 25, lengths =>
         {
             var report = RunAsync(lengths).GetAwaiter().GetResult();
             return report.Calls == lengths.Length && report.MaxOpen <= 1 && report.Collisions == 0 && report.Astray == 0;
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(25));
+        });
 
         static async Task<TurnReport> RunAsync(int[] lengths)
         {
@@ -31,12 +31,12 @@ public sealed class TurnTests
     {
         var interleaved = false;
         var calls = Gen.Choose(0, 7).ArrayOf(40).ToArbitrary();
-        Prop.ForAll(calls, lengths =>
+        Checked.ForAll(calls, 25, lengths =>
         {
             var report = RunAsync(lengths).GetAwaiter().GetResult();
             interleaved |= report.MaxOpen > 1;
             return report.Calls == lengths.Length && report.Collisions == 0 && report.Astray == 0;
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(25));
+        });
         Assert.True(interleaved);
 
         static async Task<TurnReport> RunAsync(int[] lengths)

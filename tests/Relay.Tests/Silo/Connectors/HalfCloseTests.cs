@@ -92,7 +92,7 @@ public sealed class HalfCloseTests(ConnectorGrid grid) : IClassFixture<Connector
         path.User.Abort("test");
 
         // Its peer gone, the target's next bytes are refused.
-        await Until.TrueAsync(() => !TrySend(path.Target), "the target's writes fail");
+        await Eventually.TrueAsync(() => !TrySend(path.Target), "the target's writes fail");
     }
 
     [Theory]
@@ -104,7 +104,7 @@ public sealed class HalfCloseTests(ConnectorGrid grid) : IClassFixture<Connector
         path.Target.LingerState = new LingerOption(true, 0);
         path.Target.Close();
         await Assert.ThrowsAnyAsync<IOException>(() => TcpTarget.ReadAllAsync(path.User));
-        await Until.TrueAsync(() => path.User.Aborted.IsCancellationRequested, "the stream is aborted");
+        await Eventually.TrueAsync(() => path.User.Aborted.IsCancellationRequested, "the stream is aborted");
     }
 
     [Theory]
@@ -122,7 +122,7 @@ public sealed class HalfCloseTests(ConnectorGrid grid) : IClassFixture<Connector
         path.Target.Close();
 
         // The first of these finds the target's socket closed, a later one the reset.
-        await Until.TrueAsync(
+        await Eventually.TrueAsync(
             () =>
             {
                 try

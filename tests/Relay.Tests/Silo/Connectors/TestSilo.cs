@@ -150,7 +150,7 @@ internal sealed class TestSilo : IAsyncDisposable
 
     /// <summary>Waits until the connector's tunnel is here.</summary>
     public Task<ConnectorTunnel> AttachedAsync(TestConnector connector, long epoch = 0) =>
-        Until.NotNullAsync(() => Tunnels.Find(connector.Id) is { } tunnel && tunnel.Epoch >= epoch ? tunnel : null, $"{connector.Name} attached to {Identity.Name}");
+        Eventually.NotNullAsync(() => Tunnels.Find(connector.Id) is { } tunnel && tunnel.Epoch >= epoch ? tunnel : null, $"{connector.Name} attached to {Identity.Name}");
 
     public async ValueTask DisposeAsync()
     {

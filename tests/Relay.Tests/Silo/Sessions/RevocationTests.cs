@@ -24,7 +24,7 @@ public sealed class RevocationTests(SiloFixture fixture) : IClassFixture<SiloFix
 
     [Theory]
     [MemberData(nameof(Writes))]
-    public async Task A_write_that_takes_the_grant_away_ends_session_and_stream_within_a_second(string write, string sql)
+    public async Task A_write_that_takes_the_grant_away_ends_session_and_stream(string write, string sql)
     {
         using var target = new TargetServer();
         var scene = await LiveSessionScene.OpenAsync(_silo, $"gw-{Guid.NewGuid():N}", target.Port);
@@ -33,12 +33,9 @@ public sealed class RevocationTests(SiloFixture fixture) : IClassFixture<SiloFix
         using var far = await target.AcceptAsync();
 
         var ordered = scene.OrderToEndAsync(control);
-        var started = TimeProvider.System.GetTimestamp();
         await _silo.WriteAsync(sql, new { scene.Policy, scene.User, scene.Socket });
-        var reason = await ordered;
+        var reason = await ordered.WaitAsync(Limit, TestContext.Current.CancellationToken);
         await Assert.ThrowsAnyAsync<IOException>(async () => await stream.ReadExactlyAsync(new byte[1], TestContext.Current.CancellationToken));
-        var took = TimeProvider.System.GetElapsedTime(started);
-        Assert.True(took < Limit, $"{write} took {took.TotalMilliseconds:0} ms");
         Assert.NotEqual("", reason);
         await TargetServer.EndAsync(far);
         await scene.EndedAsync();

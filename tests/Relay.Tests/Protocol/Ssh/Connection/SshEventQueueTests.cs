@@ -9,7 +9,7 @@ public sealed class SshEventQueueTests
     /// <summary>Against a list: any mixture of adding, taking and releasing conserves bytes, kinds and order.</summary>
     [Fact]
     public void Queue_behaves_like_a_list()
-        => Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        => Checked.ForAll(ArbMap.Default.ArbFor<int>(), 200, seed =>
         {
             var random = new Random(seed);
             var queue = new SshEventQueue();
@@ -54,7 +54,7 @@ public sealed class SshEventQueueTests
             }
 
             return expected.SequenceEqual(actual) && queue.DataBytes == 0 && queue.IsEmpty;
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(200));
+        });
 
     [Fact]
     public void Requests_are_bounded_in_bytes_and_pieces_in_number()

@@ -353,7 +353,7 @@ public sealed class SshConnectionTests
         await using var server = await accepting;
         var reading = new TaskCompletionSource();
         var failed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        b.AfterRead = reading.Task;
+        b.Pause = () => reading.Task;
         b.OnWrite = () =>
         {
             failed.TrySetResult();

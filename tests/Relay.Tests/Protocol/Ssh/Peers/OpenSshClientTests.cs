@@ -38,8 +38,8 @@ public sealed class OpenSshClientTests : IDisposable
         await using var server = new ExecServer(Options, new TestAuthenticator());
         var result = await SshAsync(server, ["-o", $"Ciphers={cipher}", "-o", $"KexAlgorithms={kex}", "-o", $"HostKeyAlgorithms={hostKey}"], "echo out; echo err >&2; exit 7");
         Assert.True(result.ExitCode == 7, result.ToString());
-        Assert.Equal("out\n", result.OutputText);
-        Assert.Equal("err\n", result.Error);
+        Assert.Equal("out\n", result.Text);
+        Assert.Equal("err\n", result.Stderr);
         Assert.True(server.Connections.TryPeek(out var connection));
         Assert.Equal(cipher, connection.Algorithms.CipherToServer);
         Assert.Equal(kex, connection.Algorithms.KeyExchange);
@@ -83,8 +83,8 @@ public sealed class OpenSshClientTests : IDisposable
         await using var server = new ExecServer(Options, new TestAuthenticator());
         var data = RandomNumberGenerator.GetBytes(megabytes * 1_000_000);
         var result = await SshAsync(server, ["-o", $"RekeyLimit={megabytes * 80}K", "-o", $"Ciphers={cipher}"], "cat", data);
-        Assert.True(result.ExitCode == 0, result.Error);
-        Assert.Equal(SHA256.HashData(data), SHA256.HashData(result.Output));
+        Assert.True(result.ExitCode == 0, result.Stderr);
+        Assert.Equal(SHA256.HashData(data), SHA256.HashData(result.Stdout));
         Assert.True(server.Connections.TryPeek(out var connection));
         Assert.InRange(connection.KeyExchanges, 11, 60);
     }
@@ -95,8 +95,8 @@ public sealed class OpenSshClientTests : IDisposable
         await using var server = new ExecServer(Options with { RekeyBytes = 4 * 1024 * 1024 }, new TestAuthenticator());
         var data = RandomNumberGenerator.GetBytes(50_000_000);
         var result = await SshAsync(server, [], "cat", data);
-        Assert.True(result.ExitCode == 0, result.Error);
-        Assert.Equal(SHA256.HashData(data), SHA256.HashData(result.Output));
+        Assert.True(result.ExitCode == 0, result.Stderr);
+        Assert.Equal(SHA256.HashData(data), SHA256.HashData(result.Stdout));
         Assert.True(server.Connections.TryPeek(out var connection));
         Assert.InRange(connection.KeyExchanges, 10, 60);
     }
@@ -108,7 +108,7 @@ public sealed class OpenSshClientTests : IDisposable
         await using var server = new ExecServer(Options, new TestAuthenticator());
         var result = await SshAsync(server, [], "cat >/dev/null; sleep 1; head -c 1000000 /dev/zero; exit 5", "input"u8.ToArray());
         Assert.Equal(5, result.ExitCode);
-        Assert.Equal(1_000_000, result.Output.Length);
+        Assert.Equal(1_000_000, result.Stdout.Length);
     }
 
     [Theory]
@@ -126,8 +126,8 @@ public sealed class OpenSshClientTests : IDisposable
     {
         await using var server = new ExecServer(Options, new TestAuthenticator());
         var result = await SshAsync(server, [], "i=0; while [ $i -lt 2000 ]; do echo out; echo err >&2; i=$((i+1)); done");
-        Assert.Equal(string.Concat(Enumerable.Repeat("out\n", 2000)), result.OutputText);
-        Assert.Equal(string.Concat(Enumerable.Repeat("err\n", 2000)), result.Error);
+        Assert.Equal(string.Concat(Enumerable.Repeat("out\n", 2000)), result.Text);
+        Assert.Equal(string.Concat(Enumerable.Repeat("err\n", 2000)), result.Stderr);
     }
 
     [Fact]
@@ -135,7 +135,7 @@ public sealed class OpenSshClientTests : IDisposable
     {
         await using var server = new ExecServer(Options, new TestAuthenticator());
         var result = await SshAsync(server, ["-o", "SetEnv=RELAY_TEST=yes"], "echo $RELAY_TEST");
-        Assert.Equal("yes\n", result.OutputText);
+        Assert.Equal("yes\n", result.Text);
         var refused = await SshAsync(server, ["-W", "127.0.0.1:1"], "");
         Assert.NotEqual(0, refused.ExitCode);
     }
@@ -147,9 +147,9 @@ public sealed class OpenSshClientTests : IDisposable
         await using var server = new ExecServer(Options, authenticator);
         var result = await SshAsync(server, ["-o", "LogLevel=INFO"], "true");
         Assert.Equal(255, result.ExitCode);
-        Assert.Contains("denied by clause 3", result.Error, StringComparison.Ordinal);
-        Assert.Contains("id 0192", result.Error, StringComparison.Ordinal);
-        Assert.Contains("Denied.", result.Error, StringComparison.Ordinal);
+        Assert.Contains("denied by clause 3", result.Stderr, StringComparison.Ordinal);
+        Assert.Contains("id 0192", result.Stderr, StringComparison.Ordinal);
+        Assert.Contains("Denied.", result.Stderr, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -162,7 +162,7 @@ public sealed class OpenSshClientTests : IDisposable
         for (var i = 0; i < results.Length; i++)
         {
             Assert.Equal(i, results[i].ExitCode);
-            Assert.Equal($"{i}", results[i].OutputText);
+            Assert.Equal($"{i}", results[i].Text);
         }
 
         Assert.Single(server.Connections);
@@ -192,18 +192,18 @@ public sealed class OpenSshClientTests : IDisposable
 
     private static async Task RunAsync(string program, params string[] arguments)
     {
-        var result = await ChildProcess.RunAsync(program, arguments, cancellationToken: Token);
+        var result = await Command.RunAsync(program, arguments, cancellationToken: Token);
         Assert.True(result.ExitCode == 0, result.ToString());
     }
 
-    private Task<ProcessResult> SshAsync(ExecServer server, string[] options, string command, ReadOnlyMemory<byte> input = default)
-        => ChildProcess.RunAsync(
+    private Task<CommandResult> SshAsync(ExecServer server, string[] options, string command, ReadOnlyMemory<byte> input = default)
+        => Command.RunAsync(
             "ssh",
             [
                 "-F", "none", .. options, "-p", server.Port.ToString(CultureInfo.InvariantCulture), "-i", _identity,
                 "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
                 "-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "alice@127.0.0.1", command,
             ],
-            input,
+            stdin: input,
             cancellationToken: Token);
 }

@@ -1,9 +1,9 @@
 using System.IO.Pipelines;
 
-namespace Relay.Tests.Protocol.Ssh;
+namespace Relay.TestKit;
 
-/// <summary>Two connected streams in memory. With a seed, each read returns a random small piece.</summary>
-internal sealed class MemoryDuplex : Stream
+/// <summary>Two streams in memory, each the other end of the other. Disposing one ends both. With a seed, each read returns a random small piece.</summary>
+public sealed class MemoryDuplex : Stream
 {
     private readonly PipeReader _reader;
     private readonly PipeWriter _writer;
@@ -16,20 +16,25 @@ internal sealed class MemoryDuplex : Stream
         _split = seed is { } value ? new Random(value) : null;
     }
 
-    /// <summary>What was read is handed out when this is done.</summary>
-    public Task AfterRead { get; set; } = Task.CompletedTask;
+    /// <summary>What arrives is held back until this completes: the owner of this end is slow, or frozen.</summary>
+    public Func<Task> Pause { get; set; } = () => Task.CompletedTask;
 
     /// <summary>Runs at each write, and may throw.</summary>
     public Action? OnWrite { get; set; }
 
+    /// <inheritdoc/>
     public override bool CanRead => true;
 
+    /// <inheritdoc/>
     public override bool CanSeek => false;
 
+    /// <inheritdoc/>
     public override bool CanWrite => true;
 
+    /// <inheritdoc/>
     public override long Length => throw new NotSupportedException();
 
+    /// <inheritdoc/>
     public override long Position
     {
         get => throw new NotSupportedException();
@@ -44,9 +49,12 @@ internal sealed class MemoryDuplex : Stream
         return (new(down.Reader, up.Writer, seed), new(up.Reader, down.Writer, seed + 1));
     }
 
+    /// <inheritdoc/>
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        await Pause();
         var result = await _reader.ReadAsync(cancellationToken);
+        await Pause();
         var available = result.Buffer;
         if (available.IsEmpty)
         {
@@ -66,10 +74,10 @@ internal sealed class MemoryDuplex : Stream
         }
 
         _reader.AdvanceTo(slice.End);
-        await AfterRead;
         return length;
     }
 
+    /// <inheritdoc/>
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         OnWrite?.Invoke();
@@ -78,31 +86,41 @@ internal sealed class MemoryDuplex : Stream
             throw new IOException("The other end is closed.");
     }
 
+    /// <inheritdoc/>
     public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
+    /// <inheritdoc/>
     public override void Flush()
     {
     }
 
+    /// <inheritdoc/>
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
         => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
+    /// <inheritdoc/>
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
         => WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
+    /// <inheritdoc/>
     public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
+    /// <inheritdoc/>
     public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
+    /// <inheritdoc/>
     public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
 
+    /// <inheritdoc/>
     public override void SetLength(long value) => throw new NotSupportedException();
 
+    /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (disposing)
         {
             _writer.Complete();
+            _reader.CancelPendingRead();
             _reader.Complete();
         }
 
