@@ -9,6 +9,22 @@ internal sealed class CommandContext
 {
     public const string DefaultApi = "http://127.0.0.1:8080";
 
+    public const string Description = """
+        Relay: identity-aware access to servers, databases and networks.
+
+        Environment (an option wins):
+          RELAY_API               address of the API; default: the last login's, then http://127.0.0.1:8080
+          RELAY_ADMIN_TOKEN       token to use instead of the saved login
+          RELAY_CLIENT_TOKEN      the same; RELAY_ADMIN_TOKEN wins
+          RELAY_HOME              where login, keys and certificate are kept; default: ~/.relay
+          RELAY_TOKEN             connector: its token; default: RELAY_TOKEN_FILE
+          RELAY_TOKEN_FILE        connector: file with its token (0600); default: the configuration file's token
+          RELAY_CONFIG_FILE       connector: configuration file; default: ./relay.yaml, /etc/relay/relay.yaml, ~/.relay/config.yaml
+          RELAY_CONNECTOR_ID      connector: refuse to run unless the token is this connector's; default: any
+          RELAY_CONNECTOR_SERVER  connector: host:port of silos, comma-separated; default: those the token names
+          RELAY_LOG_LEVEL         connector: trace, debug, info, warn, error; default: info
+        """;
+
     public static Option<string> OutputOption { get; } = CreateOutputOption();
 
     public static Option<Uri?> ApiOption { get; } = new("--api")

@@ -2,14 +2,22 @@ using System.CommandLine;
 using Relay.Cli;
 using Relay.Cli.Commands;
 using Relay.Cli.Ssh;
+using Relay.Protocol.Hosting;
 
-var root = new RootCommand("Relay: identity-aware access to servers, databases and networks.")
+var root = new RootCommand(CommandContext.Description)
 {
     CommandContext.OutputOption,
     CommandContext.ApiOption,
 };
 foreach (var command in Commands.All())
     root.Add(command);
+
+if (RelayVariables.Problems() is { Count: > 0 } problems && !args.Any(a => a is "--help" or "-h" or "-?"))
+{
+    foreach (var problem in problems)
+        Console.Error.WriteLine($"Error: {problem}");
+    return ExitCode.Usage;
+}
 
 var parsed = root.Parse(SshArguments.Separate(args));
 if (parsed.Errors.Count > 0)

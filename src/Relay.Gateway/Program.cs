@@ -3,15 +3,15 @@ using Microsoft.Extensions.Hosting;
 using Relay.Gateway.Hosting;
 using Relay.Protocol.Hosting;
 
-if (args is ["--help" or "-h"])
+if (args.Any(a => a is "--help" or "-h"))
 {
     Console.WriteLine(GatewayOptionsReader.Usage);
     return 0;
 }
 
-if (!GatewayOptionsReader.TryRead(args, Environment.GetEnvironmentVariable, Environment.MachineName, out var options, out var errors))
+if (!GatewayOptionsReader.TryRead(args, Environment.GetEnvironmentVariable, Environment.MachineName, out var options, out var errors) || RelayVariables.Problems() is { Count: > 0 })
 {
-    foreach (var error in errors)
+    foreach (var error in errors.Concat(RelayVariables.Problems()))
     {
         Console.Error.WriteLine($"Error: {error}");
     }

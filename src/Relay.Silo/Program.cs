@@ -1,3 +1,4 @@
+using Relay.Protocol.Hosting;
 using Relay.Silo.Authorities;
 using Relay.Silo.Hosting;
 using Relay.Silo.Storage;
@@ -8,9 +9,10 @@ if (SiloOptionsReader.IsHelp(args))
     return 0;
 }
 
-if (SiloOptionsReader.Read(args, Environment.GetEnvironmentVariable, out var errors) is not { } options)
+var options = SiloOptionsReader.Read(args, Environment.GetEnvironmentVariable, out var errors);
+if (options is null || RelayVariables.Problems() is { Count: > 0 })
 {
-    foreach (var error in errors)
+    foreach (var error in errors.Concat(RelayVariables.Problems()))
         await Console.Error.WriteLineAsync($"Error: {error}");
     return 2;
 }

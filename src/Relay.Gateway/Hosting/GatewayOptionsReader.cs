@@ -12,6 +12,8 @@ internal static class GatewayOptionsReader
         """
         relay-gateway: accepts SSH, asks a silo, records.
 
+        Every option is also an environment variable; the option wins.
+
           --gateway-token-file FILE   RELAY_GATEWAY_TOKEN_FILE    enrolment token (required)
           --gateway-name NAME         RELAY_GATEWAY_NAME          default: the host's name
           --ssh-listen HOST:PORT      RELAY_SSH_LISTEN            default: 127.0.0.1:2222
@@ -164,7 +166,7 @@ internal static class GatewayOptionsReader
             var setting = Array.Find(s_settings, s => s.Option == option);
             if (setting.Option is null)
             {
-                errors.Add($"{option} is not an option of relay-gateway.");
+                errors.Add($"{option} is not an option of relay-gateway; see --help.");
             }
             else if (equals >= 0)
             {

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace Relay.Silo.Connectors;
 
 /// <summary>
-/// Connections that have not proved a token yet, bounded per address and in all. When a bound is hit the connection that has
+/// Connections that have not proved who they are yet, bounded per address and in all. When a bound is hit the connection that has
 /// been silent longest is closed, never the newcomer: silent clients cannot keep a good one out (L29). Safe for concurrent use.
 /// </summary>
 internal sealed class PendingConnections
@@ -31,9 +31,13 @@ internal sealed class PendingConnections
     }
 
     /// <summary>Counts a connection until the result is disposed; may close an older one.</summary>
-    public Pending Add(Socket socket)
+    public Pending Add(Socket socket) => Add((socket.RemoteEndPoint as IPEndPoint)?.Address, socket.Dispose);
+
+    /// <summary>As above.</summary>
+    /// <param name="evict">Closes the connection; called at most once, from the one that takes its place.</param>
+    public Pending Add(IPAddress? address, Action evict)
     {
-        var pending = new Pending(this, socket, Group((socket.RemoteEndPoint as IPEndPoint)?.Address ?? IPAddress.None));
+        var pending = new Pending(this, evict, Group(address ?? IPAddress.None));
         Pending? evicted = null;
         lock (_lock)
         {
@@ -88,7 +92,7 @@ internal sealed class PendingConnections
     }
 
     /// <summary>One counted connection.</summary>
-    internal sealed class Pending(PendingConnections owner, Socket socket, IPAddress address) : IDisposable
+    internal sealed class Pending(PendingConnections owner, Action evict, IPAddress address) : IDisposable
     {
         public IPAddress Address { get; } = address;
 
@@ -96,7 +100,7 @@ internal sealed class PendingConnections
 
         public LinkedListNode<Pending>? InAll { get; set; }
 
-        public void Evict() => socket.Dispose();
+        public void Evict() => evict();
 
         public void Dispose() => owner.Remove(this);
     }

@@ -34,6 +34,14 @@ internal sealed partial class EnrollRoute(IAuthorities authorities, TokenStore t
             return;
         }
 
+        if (!await tokens.ClaimGatewayNameAsync(request.Token!, request.Name, context.RequestAborted))
+        {
+            LogNameTaken(logger, request.Name, context.Connection.RemoteIpAddress?.ToString() ?? "");
+            await GridReply.RefuseAsync(context, StatusCodes.Status409Conflict, "name_taken",
+                $"the gateway name {request.Name} belongs to another gateway token: choose another RELAY_GATEWAY_NAME, use a token of the same name, or revoke the former one (relay gateway token list)");
+            return;
+        }
+
         using var certificate = authorities.IssueGridCertificate(new GridPeer(GridRole.Gateway, request.Name), key);
         LogEnrolled(logger, request.Name, certificate.NotAfter);
         await GridReply.WriteAsync(context, new EnrollResponse(certificate.ExportCertificatePem(), authorities.GridCa.ExportCertificatePem()), GridJson.Default.EnrollResponse);
@@ -41,6 +49,9 @@ internal sealed partial class EnrollRoute(IAuthorities authorities, TokenStore t
 
     [LoggerMessage(4003, LogLevel.Information, "gateway {Gateway} enrolled until {NotAfter}")]
     private static partial void LogEnrolled(ILogger logger, string gateway, DateTimeOffset notAfter);
+
+    [LoggerMessage(4005, LogLevel.Warning, "enrolment refused from {Remote}: the name {Gateway} belongs to another token")]
+    private static partial void LogNameTaken(ILogger logger, string gateway, string remote);
 
     [LoggerMessage(4004, LogLevel.Warning, "enrolment refused from {Remote}")]
     private static partial void LogRefused(ILogger logger, string remote);

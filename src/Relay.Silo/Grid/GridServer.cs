@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Relay.GrainHost.Hosting;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Tunnel;
+using Relay.Silo.Connectors;
 using Relay.Silo.Hosting;
 using Relay.Silo.Sessions;
 
@@ -28,6 +29,10 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
     private static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(5);
     private static readonly SslApplicationProtocol Grain = new(GridRoutes.GrainAlpn);
 
+    /// <summary>Strangers of one address, and in all.</summary>
+    internal const int MaxStrangersPerAddress = 256;
+    private const int MaxStrangers = 4096;
+
     private readonly SiloEndpoints _endpoints;
     private readonly GridCertificate _certificate;
     private readonly IEnumerable<IGridRoutes> _routes;
@@ -37,6 +42,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
     private readonly ILoggerFactory _loggers;
     private readonly ILogger<GridServer> _logger;
     private readonly TimeProvider _time;
+    private readonly PendingConnections _strangers = new(MaxStrangersPerAddress, MaxStrangers);
     private WebApplication? _app;
 
     public GridServer(
@@ -114,6 +120,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         kestrel.Listen(_endpoints.GridEndPoint, listen =>
         {
             listen.Protocols = HttpProtocols.Http2;
+            listen.Use(CountAsync);
             listen.UseHttps(new TlsHandshakeCallbackOptions { HandshakeTimeout = HandshakeDeadline, OnConnection = _ => ValueTask.FromResult(TlsOptions()) });
             listen.Use(IdentifyAsync);
         });
@@ -131,13 +138,26 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
             certificate is null || _certificate.TryReadPeer(certificate as X509Certificate2, out GridPeer _),
     };
 
+    // Before TLS: whoever has not said who it is counts as a stranger, and makes room when there are too many (L29).
+    private ConnectionDelegate CountAsync(ConnectionDelegate next) => async connection =>
+    {
+        using var stranger = _strangers.Add(
+            (connection.RemoteEndPoint as System.Net.IPEndPoint)?.Address,
+            () => connection.Abort(new ConnectionAbortedException("too many connections that have not said who they are")));
+        connection.Features.Set(stranger);
+        await next(connection);
+    };
+
     // After TLS, once per connection: who is it, and is it HTTP/2 or grain calls.
     private ConnectionDelegate IdentifyAsync(ConnectionDelegate next) => async connection =>
     {
         var leaf = connection.Features.Get<ITlsConnectionFeature>()?.ClientCertificate;
         var known = _certificate.TryReadPeer(leaf, out var peer);
         if (known)
+        {
             connection.Features.Set(new GridPeerFeature(peer, leaf!.NotAfter));
+            connection.Features.Get<PendingConnections.Pending>()?.Dispose();
+        }
 
         var protocol = connection.Features.Get<ITlsApplicationProtocolFeature>()?.ApplicationProtocol ?? default;
         if (!protocol.Span.SequenceEqual(Grain.Protocol.Span))

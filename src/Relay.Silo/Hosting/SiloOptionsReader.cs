@@ -16,16 +16,16 @@ internal sealed class SiloOptionsReader
         ("state-dir", "folder for keys and the private database; default ./.relay"),
         ("master-key-file", "file of the master key; default STATE_DIR/master.key, made when absent"),
         ("name", "name of this silo, [a-z0-9.-]; default silo-1"),
-        ("region", "where this silo is"),
+        ("region", "where this silo is, for the record; default: none"),
         ("api-listen", "REST API; default 127.0.0.1:8080; other than loopback needs TLS"),
-        ("api-tls-cert", "PEM certificate chain of the API"),
-        ("api-tls-key", "PEM private key of the API"),
+        ("api-tls-cert", "PEM certificate chain of the API; default: none, plain HTTP"),
+        ("api-tls-key", "PEM private key of the API; goes with the certificate"),
         ("grid-listen", "gateways and silos; default 127.0.0.1:7443"),
-        ("grid-advertise", "host:port under which they reach this silo"),
+        ("grid-advertise", "host:port under which they reach this silo; default: the listening address"),
         ("connector-listen", "connectors; default 127.0.0.1:7444"),
-        ("connector-advertise", "host:port under which they reach this silo"),
-        ("bootstrap-file", "also write the first administrator's password there (0600)"),
-        ("log-level", "trace, debug, information, warning, error"),
+        ("connector-advertise", "host:port under which they reach this silo; default: the listening address"),
+        ("bootstrap-file", "write the first administrator's password there (0600), not to standard output; default: none"),
+        ("log-level", "trace, debug, information (default), warning, error"),
     ];
 
     private readonly Dictionary<string, string> _values = new(StringComparer.Ordinal);
@@ -40,8 +40,8 @@ internal sealed class SiloOptionsReader
 
     /// <summary>What --help prints.</summary>
     public static string Help() =>
-        "relay-silo: policy, sessions and the API of a Relay grid\n\n"
-        + string.Concat(Known.Select(k => $"  --{k.Option,-20} {k.Meaning} ({Variable(k.Option)})\n"));
+        "relay-silo: policy, sessions and the API of a Relay grid\n\nEvery option is also an environment variable; the option wins.\n\n"
+        + string.Concat(Known.Select(k => $"  {(k.Option == "database" ? "" : "--" + k.Option),-22} {Variable(k.Option),-26} {k.Meaning}\n"));
 
     /// <summary>Reads and validates.</summary>
     /// <param name="args">--name value or --name=value.</param>
@@ -55,6 +55,9 @@ internal sealed class SiloOptionsReader
         errors = reader._errors;
         return reader._errors.Count == 0 ? options : null;
     }
+
+    /// <summary>Every variable that is read.</summary>
+    public static IEnumerable<string> Variables => Known.Select(k => Variable(k.Option));
 
     private static string Variable(string option) => "RELAY_" + option.Replace('-', '_').ToUpperInvariant();
 

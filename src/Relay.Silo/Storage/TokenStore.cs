@@ -41,6 +41,26 @@ internal sealed class TokenStore(NpgsqlDataSource database, IAuthorities authori
             new { verified.Id }, cancellationToken: cancellationToken));
     }
 
+    /// <summary>
+    /// Takes a gateway's name for a valid token. False: the name belongs to tokens of another name, one of which lives. Of two that
+    /// come at once for a new name, one gets it.
+    /// </summary>
+    public async Task<bool> ClaimGatewayNameAsync(string token, string gateway, CancellationToken cancellationToken)
+    {
+        if (!authorities.TryVerifyToken(token, TokenTypes.Gateway, out var verified))
+            return false;
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        return await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
+            """
+            INSERT INTO gateway_name (name, token_name) SELECT @gateway, t.name FROM gateway_token t WHERE t.token_id = @Id
+            ON CONFLICT (name) DO UPDATE SET token_name = excluded.token_name, enrolled_at = now()
+              WHERE gateway_name.token_name = excluded.token_name OR NOT EXISTS (
+                SELECT 1 FROM gateway_token o WHERE o.name = gateway_name.token_name AND o.revoked_at IS NULL AND (o.expires_at IS NULL OR o.expires_at > now()))
+            RETURNING true
+            """,
+            new { gateway, verified.Id }, cancellationToken: cancellationToken));
+    }
+
     /// <summary>Makes a token for a gateway outside of any request: the embedded one.</summary>
     public async Task<string> CreateGatewayTokenAsync(string name, IReadOnlyList<string> silos, CancellationToken cancellationToken)
     {

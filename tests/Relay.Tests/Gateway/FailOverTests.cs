@@ -18,7 +18,7 @@ public sealed class FailOverTests
         // Asked while nobody knows yet that it stands still.
         var result = await host.SshAsync("true");
         host.Silo.Thawed.SetResult();
-        Assert.True(result.ExitCode == 0, result.Error);
+        Assert.True(result.ExitCode == 0, result.Stderr);
         Assert.Single(second.Opened);
     }
 
@@ -37,7 +37,7 @@ public sealed class FailOverTests
         Assert.Single(second.Opened);
         Assert.False(live.IsCompleted);
         host.Silo.EndSession(host.Sessions[0], "the limit is reached");
-        Assert.Contains("the limit is reached", (await live).Error, StringComparison.Ordinal);
+        Assert.Contains("the limit is reached", (await live).Stderr, StringComparison.Ordinal);
         await GatewayHost.UntilAsync(() => host.Silo.Ends.ContainsKey(host.Sessions[0]));
     }
 

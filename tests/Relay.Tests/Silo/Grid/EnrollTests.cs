@@ -57,6 +57,31 @@ public sealed class EnrollTests(SiloFixture fixture) : IClassFixture<SiloFixture
         Assert.StartsWith("-----BEGIN CERTIFICATE-----", answer.Certificate, StringComparison.Ordinal);
     }
 
+    // A gateway's name is its place: another token must not get there while the first one's lives.
+    [Fact]
+    public async Task A_name_stays_with_its_token_until_that_is_revoked()
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var first = await RequestAsync(key, "team-a") with { Name = "gw-place" };
+        Assert.Equal(HttpStatusCode.OK, await EnrolAsync(first));
+        // A restart, and one on a new machine: the same token, another key.
+        using var second = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        Assert.Equal(HttpStatusCode.OK, await EnrolAsync(first with { CertificateSigningRequest = GridCertificates.CreateSigningRequest(second) }));
+        // Rotation: a second token of the same name.
+        Assert.Equal(HttpStatusCode.OK, await EnrolAsync(await RequestAsync(key, "team-a") with { Name = "gw-place" }));
+
+        var other = await RequestAsync(key, "team-b") with { Name = "gw-place" };
+        Assert.Equal("name_taken", await RefusalAsync(other, HttpStatusCode.Conflict));
+        await _silo.WriteAsync("UPDATE gateway_token SET revoked_at = now() WHERE name = 'team-a'");
+        Assert.Equal(HttpStatusCode.OK, await EnrolAsync(other));
+
+        async Task<HttpStatusCode> EnrolAsync(EnrollRequest request)
+        {
+            using var response = await _silo.Stranger().PostAsync(GridRoutes.Enroll, request, GridJson.Default.EnrollRequest);
+            return response.StatusCode;
+        }
+    }
+
     [Theory]
     [InlineData("no.such.token")]
     [InlineData("")]
@@ -107,9 +132,9 @@ public sealed class EnrollTests(SiloFixture fixture) : IClassFixture<SiloFixture
         Assert.Equal("bad_request", await RefusalAsync(request with { CertificateSigningRequest = new string(PemEncoding.Write("CERTIFICATE REQUEST", der)) }, HttpStatusCode.BadRequest));
     }
 
-    private async Task<EnrollRequest> RequestAsync(ECDsa key)
+    private async Task<EnrollRequest> RequestAsync(ECDsa key, string tokenName = "gw-7")
     {
-        var token = await _silo.Get<TokenStore>().CreateGatewayTokenAsync("gw-7", [_silo.Host.GridAddress], TestContext.Current.CancellationToken);
+        var token = await _silo.Get<TokenStore>().CreateGatewayTokenAsync(tokenName, [_silo.Host.GridAddress], TestContext.Current.CancellationToken);
         return new EnrollRequest(token, "gw-7", GridCertificates.CreateSigningRequest(key));
     }
 

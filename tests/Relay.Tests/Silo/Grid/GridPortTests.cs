@@ -83,6 +83,47 @@ public sealed class GridPortTests(SiloFixture fixture) : IClassFixture<SiloFixtu
         await Assert.ThrowsAnyAsync<HttpRequestException>(() => peer.PostAsync(GridRoutes.Enroll));
     }
 
+    // L29: strangers of one address make room for each other; who has shown a certificate is none.
+    [Fact]
+    public async Task Too_many_strangers_cost_the_oldest_its_place_and_no_gateway_anything()
+    {
+        await using var silo = await TestSilo.StartAsync();
+        Assert.True(IPEndPoint.TryParse(silo.Host.GridAddress, out var address));
+        var gateway = silo.Gateway();
+        using var control = await gateway.ControlAsync();
+        var strangers = new List<Socket>();
+        try
+        {
+            for (var i = 0; i <= GridServer.MaxStrangersPerAddress; i++)
+            {
+                var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+                strangers.Add(socket);
+                await socket.ConnectAsync(address, TestContext.Current.CancellationToken);
+            }
+
+            Assert.Equal(0, await EndOfAsync(strangers[0]));
+            Assert.Equal(HttpStatusCode.BadRequest, (await gateway.PostAsync(GridRoutes.Identify)).StatusCode);
+            Assert.Equal(HttpStatusCode.BadRequest, (await silo.Gateway("gw-2").PostAsync(GridRoutes.Hello)).StatusCode);
+            Assert.False(strangers[^1].Poll(0, SelectMode.SelectRead));
+        }
+        finally
+        {
+            strangers.ForEach(s => s.Dispose());
+        }
+
+        static async Task<int> EndOfAsync(Socket socket)
+        {
+            try
+            {
+                return await socket.ReceiveAsync(new byte[1], TestContext.Current.CancellationToken);
+            }
+            catch (SocketException)
+            {
+                return 0;
+            }
+        }
+    }
+
     [Theory]
     [InlineData("GET / HTTP/1.1\r\nHost: x\r\n\r\n")]
     [InlineData("SSH-2.0-OpenSSH_9.2\r\n")]
