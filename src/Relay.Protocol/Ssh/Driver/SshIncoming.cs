@@ -33,6 +33,8 @@ public sealed class SshChannelOpen : SshIncoming
     /// <summary>"session", "direct-tcpip", "forwarded-tcpip", "auth-agent@openssh.com", …</summary>
     public string ChannelType => _channel.ChannelType;
 
+    internal uint LocalId => _channel.LocalId;
+
     /// <summary>What follows the maximum packet size in the message, by type; see <see cref="SshTcpipOpen"/>.</summary>
     public ReadOnlyMemory<byte> TypeData { get; }
 

@@ -16,6 +16,8 @@ internal sealed class SshKexState(SshTransportOptions options, SshPacketReader r
     private SshKeyEpoch? _epoch;
     private TimeSpan _startedAt;
     private TimeSpan _lastKeyAt;
+    private TimeSpan _earlySince;
+    private int _earlyExchanges;
     private bool _ignoreGuess;
     private bool _peerTakesExtInfo;
 
@@ -101,6 +103,7 @@ internal sealed class SshKexState(SshTransportOptions options, SshPacketReader r
 
         if (_localInit is null)
         {
+            CountEarly(now);
             _startedAt = now;
             SendInit();
         }
@@ -161,6 +164,17 @@ internal sealed class SshKexState(SshTransportOptions options, SshPacketReader r
         _exchange?.Dispose();
         _epoch?.Dispose();
         _held.Clear();
+    }
+
+    // An exchange costs this side a signature and the peer, if it wants to, next to nothing: without data it gets few.
+    private void CountEarly(TimeSpan now)
+    {
+        if (Count == 0 || reader.Bytes + writer.Bytes >= SshLimits.BytesPerExchange)
+            return;
+        if (_earlyExchanges == 0 || now - _earlySince > SshLimits.EarlyExchangePeriod)
+            (_earlySince, _earlyExchanges) = (now, 0);
+        if (++_earlyExchanges > SshLimits.EarlyExchanges)
+            throw SshException.KeyExchange("The peer changes its keys too often.");
     }
 
     private void SendInit()

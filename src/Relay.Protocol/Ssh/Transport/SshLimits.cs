@@ -24,6 +24,15 @@ internal static class SshLimits
     /// <summary>Payload bytes that wait for the end of a key exchange. More than that is a peer that never finishes it.</summary>
     public const int QueuedDuringKex = 512 * 1024;
 
+    /// <summary>A peer that has moved this much under its keys may change them as often as it likes.</summary>
+    public const ulong BytesPerExchange = 4 * 1024;
+
+    /// <summary>Key exchanges a peer may start within <see cref="EarlyExchangePeriod"/> with less than <see cref="BytesPerExchange"/> before each.</summary>
+    public const int EarlyExchanges = 30;
+
+    /// <summary>See <see cref="EarlyExchanges"/>.</summary>
+    public static readonly TimeSpan EarlyExchangePeriod = TimeSpan.FromMinutes(1);
+
     /// <summary>Time for one key exchange, first or later.</summary>
     public static readonly TimeSpan KexDeadline = TimeSpan.FromSeconds(60);
 

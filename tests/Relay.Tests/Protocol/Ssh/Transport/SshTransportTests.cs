@@ -84,6 +84,38 @@ public sealed class SshTransportTests
         Assert.Equal(Enumerable.Range(0, sent), pair.ToServer.Select(static payload => BitConverter.ToInt32(payload, 1)));
     }
 
+    /// <summary>A key exchange is dear to this side: a peer gets some for nothing, more only with time or data.</summary>
+    [Theory]
+    [InlineData(0, 0, false)]
+    [InlineData(3, 0, true)]     // seconds between them
+    [InlineData(0, 6_000, true)] // bytes between them
+    public void Peer_that_changes_keys_all_the_time_is_cut(int seconds, int bytes, bool served)
+    {
+        using var pair = new TransportPair();
+        pair.Connect();
+        void Change()
+        {
+            if (bytes > 0)
+                pair.Client.Send([SshMessageNumber.ChannelData, .. new byte[bytes]]);
+            pair.Now += TimeSpan.FromSeconds(seconds);
+            pair.Client.Rekey(pair.Now);
+            pair.Run();
+        }
+
+        for (var i = 0; i < SshLimits.EarlyExchanges; i++)
+            Change();
+        Assert.Equal(1 + SshLimits.EarlyExchanges, pair.Server.KeyExchanges);
+        if (served)
+        {
+            for (var i = 0; i < 2 * SshLimits.EarlyExchanges; i++)
+                Change();
+        }
+        else
+        {
+            Assert.Equal(SshDisconnectReason.KeyExchangeFailed, Assert.Throws<SshException>(Change).Reason);
+        }
+    }
+
     [Fact]
     public void Keys_are_renewed_by_time()
     {
