@@ -7,4 +7,8 @@ namespace Relay.Policy;
 /// <param name="OrgWide">Applies to every socket of the organization.</param>
 /// <param name="SocketIds">Sockets it is attached to. Empty: none.</param>
 /// <param name="TagRules">A socket matches a rule when it has every tag of it with that value, and the policy when any rule matches. An empty rule matches nothing.</param>
-public sealed record PolicyEntry(Guid Id, string Name, PolicyDocument Document, bool OrgWide, IReadOnlySet<Guid> SocketIds, IReadOnlyList<IReadOnlyDictionary<string, string>> TagRules);
+public sealed record PolicyEntry(Guid Id, string Name, PolicyDocument Document, bool OrgWide, IReadOnlySet<Guid> SocketIds, IReadOnlyList<IReadOnlyDictionary<string, string>> TagRules)
+{
+    /// <summary>From then on the policy grants nothing, and what it granted ends. Null: never.</summary>
+    public DateTimeOffset? Expires { get; init; }
+}

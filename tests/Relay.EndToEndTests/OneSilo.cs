@@ -5,7 +5,7 @@ using Relay.TestKit.Processes;
 
 // Two cores carry one grid well; what a test waits for must not wait for its neighbours.
 [assembly: CollectionBehavior(DisableTestParallelization = true)]
-[assembly: AssemblyFixture(typeof(PostgresServer), typeof(OneSilo))]
+[assembly: AssemblyFixture(typeof(OneSilo))]
 
 namespace Relay.EndToEndTests;
 
@@ -92,5 +92,7 @@ public sealed class OneSilo : IAsyncLifetime
             await Target.DisposeAsync();
         if (Grid is not null)
             await Grid.DisposeAsync();
+        // Assembly fixtures end when all tests have: nobody else wants the server any more.
+        PostgresServer.Stop();
     }
 }

@@ -17,7 +17,8 @@ public sealed class PostgresServer : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Stop();
 
-    private static void Stop()
+    /// <summary>Ends it and removes its folder; does nothing when none was started.</summary>
+    public static void Stop()
     {
         if (!Server.IsValueCreated || !Server.Value.IsCompletedSuccessfully)
             return;

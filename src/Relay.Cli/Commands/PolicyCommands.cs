@@ -38,6 +38,7 @@ internal static class PolicyCommands
             ("ORGANIZATION-WIDE", p.OrgWide ? "yes" : "no"),
             ("SOCKETS", string.Join(", ", p.Sockets.Select(s => s.Name))),
             ("TAG RULES", string.Join(" or ", p.TagRules.Select(r => string.Join(" and ", r.Select(t => $"{t.Key}={t.Value}"))))),
+            ("EXPIRES", p.Expires?.ToString("u") ?? "never"),
             ("UPDATED", p.UpdatedAt.ToString("u")));
         if (!context.Render.Json)
             context.Render.Out.WriteLine(Indented(p.PolicyData));
@@ -50,7 +51,8 @@ internal static class PolicyCommands
         var file = Commands.Required("--file", "The policy document (JSON), - for stdin", "-f");
         var wide = new Option<bool>("--org-wide", "--orgwide") { Description = "Applies to every socket" };
         var sockets = new Option<string[]>("--socket", "-s") { Description = "Attach to this socket; several allowed" };
-        return new Command("create", "Create a policy").Alias("add").With(name, description, file, wide, sockets).OnApi(async (context, api, parsed, cancellationToken) =>
+        var expires = Expires();
+        return new Command("create", "Create a policy").Alias("add").With(name, description, file, wide, sockets, expires).OnApi(async (context, api, parsed, cancellationToken) =>
         {
             var body = new PolicyWrite
             {
@@ -59,6 +61,7 @@ internal static class PolicyCommands
                 OrgWide = parsed.GetValue(wide),
                 PolicyData = ReadDocument(parsed.GetRequiredValue(file)),
                 SocketIds = parsed.GetValue(sockets),
+                Expires = parsed.GetValue(expires),
             };
             var answer = await api.PostAsync(ApiRoutes.Policies, body, ApiJson.Default.PolicyWrite, ApiJson.Default.PolicyResource, cancellationToken);
             var scope = answer.Value.OrgWide ? "for every socket" : answer.Value.Sockets.Count > 0 ? $"for {string.Join(", ", answer.Value.Sockets.Select(s => s.Name))}"
@@ -73,7 +76,8 @@ internal static class PolicyCommands
         var description = Commands.Optional("--description", "What it is for", "-d");
         var file = Commands.Optional("--file", "The policy document (JSON), - for stdin", "-f");
         var wide = new Option<bool?>("--org-wide", "--orgwide") { Description = "Applies to every socket: true or false", Arity = ArgumentArity.ZeroOrOne };
-        return new Command("update", "Change a policy; sessions it no longer admits end").Alias("edit").With(s_policy, name, description, file, wide).OnApi(async (context, api, parsed, cancellationToken) =>
+        var expires = Expires();
+        return new Command("update", "Change a policy; sessions it no longer admits end").Alias("edit").With(s_policy, name, description, file, wide, expires).OnApi(async (context, api, parsed, cancellationToken) =>
         {
             var body = new PolicyWrite
             {
@@ -81,11 +85,14 @@ internal static class PolicyCommands
                 Description = parsed.GetValue(description),
                 OrgWide = parsed.GetResult(wide) is null ? null : parsed.GetValue(wide) ?? true,
                 PolicyData = parsed.GetValue(file) is { } path ? ReadDocument(path) : null,
+                Expires = parsed.GetValue(expires),
             };
             var answer = await api.PatchAsync(Path(parsed.GetRequiredValue(s_policy)), body, ApiJson.Default.PolicyWrite, ApiJson.Default.PolicyResource, cancellationToken);
             context.Render.Done(answer.Json, $"✓ Policy {answer.Value.Name} updated.");
         });
     }
+
+    private static Option<string?> Expires() => Commands.Optional("--expires", "When it ends, as 2027-01-31T18:00:00Z, or never; sessions it admitted end then");
 
     private static Command Delete() => new Command("delete", "Delete a policy; sessions it admitted end").With(s_policy).OnApi(async (context, api, parsed, cancellationToken) =>
     {

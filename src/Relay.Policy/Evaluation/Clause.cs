@@ -13,5 +13,8 @@ internal enum Clause
     After,
     Before,
     TimeOfDay,
+
+    /// <summary>Of the policy, not of its document.</summary>
+    Expires,
     Integrations,
 }

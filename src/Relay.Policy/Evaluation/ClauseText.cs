@@ -46,6 +46,7 @@ internal static class ClauseText
                 query.Country is null ? $"make the country of {query.Ip} known, or remove {path}" : $"remove {SafeText.Quote(query.Country)} from {path}"),
             Clause.After => (NowFact(request.Now), condition.After is { } after ? $"{Instant(after)} or later" : "any time", $"wait, or set {path} to {Instant(request.Now)} or earlier"),
             Clause.Before => (NowFact(request.Now), condition.Before is { } before ? $"before {Instant(before)}" : "any time", $"set {path} later than {Instant(request.Now)}"),
+            Clause.Expires => (NowFact(request.Now), policy.Entry.Expires is { } expires ? $"before {Instant(expires)}" : "any time", $"let the policy expire later than {Instant(request.Now)}"),
             Clause.TimeOfDay => DailyText(condition.Daily, path, request.Now),
             _ => (
                 "nobody can ask the integrations it depends on",
@@ -66,6 +67,7 @@ internal static class ClauseText
         Clause.CountryNot => "$.condition.where.country_not",
         Clause.After => "$.condition.when.after",
         Clause.Before => "$.condition.when.before",
+        Clause.Expires => "expires",
         Clause.TimeOfDay => model.Condition.Daily is { After: null } ? "$.condition.when.time_of_day_before" : "$.condition.when.time_of_day_after",
         _ => "$.integrations",
     };

@@ -6,7 +6,7 @@ internal sealed class CompiledPolicy(PolicyEntry entry)
     public static ReadOnlySpan<Clause> Clauses =>
     [
         Clause.Permission, Clause.Usernames, Clause.Duration, Clause.Who, Clause.AllowedIp, Clause.Country, Clause.CountryNot,
-        Clause.After, Clause.Before, Clause.TimeOfDay, Clause.Integrations,
+        Clause.After, Clause.Before, Clause.TimeOfDay, Clause.Expires, Clause.Integrations,
     ];
 
     public PolicyEntry Entry => entry;
@@ -68,6 +68,8 @@ internal sealed class CompiledPolicy(PolicyEntry entry)
                 return condition.Before is { } before && query.Request.Now >= before ? ReasonCode.NoLonger : ReasonCode.Allowed;
             case Clause.TimeOfDay:
                 return condition.Daily is null || condition.Daily.Contains(query.Request.Now) ? ReasonCode.Allowed : ReasonCode.OutsideTimeOfDay;
+            case Clause.Expires:
+                return entry.Expires is { } expires && query.Request.Now >= expires ? ReasonCode.NoLonger : ReasonCode.Allowed;
             case Clause.Integrations:
                 return Model.Integrations.Count == 0 ? ReasonCode.Allowed : ReasonCode.IntegrationNotSupported;
             default:
@@ -86,7 +88,7 @@ internal sealed class CompiledPolicy(PolicyEntry entry)
     /// <summary>When the policy, which must allow it now, stops to allow it; null: no clause ends it.</summary>
     public DateTimeOffset? EndsAt(in Query query)
     {
-        var end = Model.Condition.Before;
+        var end = Earlier(Model.Condition.Before, entry.Expires);
         if (MaxSessionDuration(query) is { } limit)
             end = Earlier(end, query.StartedAt + limit);
         if (Model.Condition.Daily is { } daily)

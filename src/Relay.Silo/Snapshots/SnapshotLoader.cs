@@ -36,7 +36,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
             SELECT socket_id, name, socket_type, tags, recording_enabled, upstream, upstream_secrets, host_keys FROM socket WHERE organization_id = @organizationId;
             SELECT s.socket_id, c.connector_id, c.name FROM socket_connector s JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId ORDER BY c.name;
             SELECT t.token_id, t.revoked_at IS NOT NULL AS revoked, t.expires_at FROM connector_token t JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId;
-            SELECT policy_id, name, org_wide, policy_data, tag_rules FROM policy WHERE organization_id = @organizationId;
+            SELECT policy_id, name, org_wide, policy_data, tag_rules, expires_at FROM policy WHERE organization_id = @organizationId;
             SELECT p.policy_id, p.socket_id FROM policy_socket p JOIN policy USING (policy_id) WHERE organization_id = @organizationId;
             """,
             new { organizationId },
@@ -100,7 +100,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
             }
 
             var rules = JsonSerializer.Deserialize<List<Dictionary<string, string>>>(row.TagRules) ?? [];
-            entries.Add(new PolicyEntry(row.PolicyId, row.Name, document, row.OrgWide, attached[row.PolicyId].ToFrozenSet(), rules));
+            entries.Add(new PolicyEntry(row.PolicyId, row.Name, document, row.OrgWide, attached[row.PolicyId].ToFrozenSet(), rules) { Expires = row.ExpiresAt });
         }
 
         return entries;
@@ -188,6 +188,8 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
         public string PolicyData { get; init; } = "";
 
         public string TagRules { get; init; } = "";
+
+        public DateTimeOffset? ExpiresAt { get; init; }
     }
 
     private sealed class AttachmentRow

@@ -28,6 +28,17 @@ public sealed class GrantEndTests
     }
 
     [Fact]
+    public void A_policy_that_expires_grants_until_then_and_says_so_afterwards()
+    {
+        var policies = Given.Policies(Given.Policy(Given.Under("""{"who":{"email":["alice@example.com"]},"when":{"before":"2026-03-11T16:00:00Z"}}""")) with { Expires = Given.At("2026-03-11T12:00:00Z") });
+        Assert.Equal(Given.At("2026-03-11T12:00:00Z"), policies.Evaluate(Given.Request(new AccessAction.SshShell(null), now: Given.At("2026-03-11T11:59:59Z"))).Grant!.EndsAt);
+        var late = policies.Evaluate(Given.Request(new AccessAction.SshShell(null), now: Given.At("2026-03-11T12:00:00Z")));
+        Assert.False(late.Allowed);
+        var reason = Assert.Single(late.Reasons);
+        Assert.Equal((ReasonCode.NoLonger, "expires"), (reason.Code, reason.Clause));
+    }
+
+    [Fact]
     public void Latest_end_of_the_policies_that_allow_counts()
     {
         static PolicyEntry Until(string time, string name) => Given.Policy(Given.Under($$$"""{"who":{"email":["alice@example.com"]},"when":{"before":"{{{time}}}"}}"""), name);

@@ -41,6 +41,8 @@ namespace Relay.Api;
 [JsonSerializable(typeof(PolicyWrite))]
 [JsonSerializable(typeof(PolicyTestRequest))]
 [JsonSerializable(typeof(PolicyTestResponse))]
+[JsonSerializable(typeof(SocketEvaluateRequest))]
+[JsonSerializable(typeof(SocketEvaluateResponse))]
 [JsonSerializable(typeof(Page<NamedRef>), TypeInfoPropertyName = "NamedRefPage")]
 [JsonSerializable(typeof(SessionResource))]
 [JsonSerializable(typeof(Page<SessionResource>), TypeInfoPropertyName = "SessionPage")]

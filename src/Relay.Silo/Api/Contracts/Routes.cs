@@ -41,7 +41,7 @@ public static class ApiRoutes
     /// <summary>GET, POST <see cref="TokenCreate"/>; …/{id}: DELETE revokes → <see cref="GatewayTokenResource"/>.</summary>
     public const string GatewayTokens = Base + "/gateway_tokens";
 
-    /// <summary>GET, POST <see cref="SocketCreate"/>; …/{socket}: GET, PATCH <see cref="SocketUpdate"/>, DELETE; …/{socket}/policies: GET, PUT <see cref="AttachmentChanges"/>.</summary>
+    /// <summary>GET, POST <see cref="SocketCreate"/>; …/{socket}: GET, PATCH <see cref="SocketUpdate"/>, DELETE; …/{socket}/policies: GET, PUT <see cref="AttachmentChanges"/>; …/{socket}/evaluate: POST <see cref="SocketEvaluateRequest"/>.</summary>
     public const string Sockets = Base + "/sockets";
 
     /// <summary>GET, POST <see cref="PolicyWrite"/>; …/{policy}: GET, PATCH, DELETE; …/{policy}/sockets: GET, PUT <see cref="AttachmentChanges"/>; …/{policy}/test: POST <see cref="PolicyTestRequest"/>.</summary>

@@ -79,6 +79,7 @@ internal static class ApiAccess
         ["DELETE /sockets/{socket}"] = Roles.Editors,
         ["GET /sockets/{socket}/policies"] = Roles.Readers,
         ["PUT /sockets/{socket}/policies"] = Roles.Admin,
+        ["POST /sockets/{socket}/evaluate"] = Roles.Readers,
 
         ["GET /policies"] = Roles.Readers,
         ["POST /policies"] = Roles.Admin,

@@ -57,6 +57,7 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
             errors.Add("policy_data", "is required");
         var version = CheckDocument(request.PolicyData, errors);
         CheckTagRules(request.TagRules, errors);
+        var expires = Expires(request.Expires, errors);
 
         await using var write = await http.BeginWriteAsync(database);
         if (await http.ReplayAsync(write) is { } earlier)
@@ -65,9 +66,9 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
         errors.ThrowIfAny();
         var id = Guid.NewGuid();
         var created = await write.ExecuteAsync("""
-            INSERT INTO policy (policy_id, organization_id, name, description, org_wide, schema_version, policy_data, tag_rules)
-            VALUES (@id, @OrganizationId, @name, @description, @orgWide, @version, @data::jsonb, @rules::jsonb) ON CONFLICT DO NOTHING
-            """, new { id, write.OrganizationId, name, description, orgWide = request.OrgWide ?? false, version, data = request.PolicyData!.Value.GetRawText(), rules = RulesJson(request.TagRules ?? []) });
+            INSERT INTO policy (policy_id, organization_id, name, description, org_wide, schema_version, policy_data, tag_rules, expires_at)
+            VALUES (@id, @OrganizationId, @name, @description, @orgWide, @version, @data::jsonb, @rules::jsonb, @expires) ON CONFLICT DO NOTHING
+            """, new { id, write.OrganizationId, name, description, orgWide = request.OrgWide ?? false, version, data = request.PolicyData!.Value.GetRawText(), rules = RulesJson(request.TagRules ?? []), expires });
         if (created == 0)
             throw ApiException.NameTaken("policy", name);
         await SetSocketsAsync(write, id, sockets);
@@ -85,6 +86,7 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
         errors.Text("description", request.Description, 1000);
         var version = CheckDocument(request.PolicyData, errors);
         CheckTagRules(request.TagRules, errors);
+        var expires = Expires(request.Expires, errors);
 
         await using var write = await http.BeginWriteAsync(database);
         var id = await write.FindAsync(Named.Policy, policy, http.RequestAborted);
@@ -97,9 +99,10 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
         await write.ExecuteAsync("""
             UPDATE policy SET name = coalesce(@Name, name), description = coalesce(@Description, description), org_wide = coalesce(@OrgWide, org_wide),
               schema_version = coalesce(@version, schema_version), policy_data = coalesce(@data::jsonb, policy_data), tag_rules = coalesce(@rules::jsonb, tag_rules),
+              expires_at = CASE WHEN @changesExpiry THEN @expires ELSE expires_at END,
               version = version + 1, updated_at = now()
             WHERE policy_id = @id
-            """, new { id, request.Name, request.Description, request.OrgWide, version, data = request.PolicyData?.GetRawText(), rules = request.TagRules is null ? null : RulesJson(request.TagRules) });
+            """, new { id, request.Name, request.Description, request.OrgWide, version, data = request.PolicyData?.GetRawText(), rules = request.TagRules is null ? null : RulesJson(request.TagRules), changesExpiry = request.Expires is not null, expires });
         if (sockets is not null)
             await SetSocketsAsync(write, id, sockets);
         var resource = await PolicyRows.ReadAsync(write.Connection, write.Transaction, id, http.RequestAborted);
@@ -129,6 +132,17 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
             return document.Version == PolicySchemaVersion.V1 ? "v1" : "v2";
         foreach (var mistake in mistakes)
             errors.Add("policy_data" + mistake.Path.TrimStart('$'), mistake.Message);
+        return null;
+    }
+
+    // Null: never.
+    private static DateTimeOffset? Expires(string? text, FieldErrors errors)
+    {
+        if (text is null or "never")
+            return null;
+        if (DateTimeOffset.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, System.Globalization.DateTimeStyles.AssumeUniversal | System.Globalization.DateTimeStyles.AdjustToUniversal, out var time) && text.Contains('T', StringComparison.Ordinal))
+            return time;
+        errors.Add("expires", "must be a time, as 2027-01-31T18:00:00Z, or never");
         return null;
     }
 
@@ -171,6 +185,7 @@ internal sealed class PoliciesApi(NpgsqlDataSource database)
     {
         ["name"] = policy.Name,
         ["org_wide"] = policy.OrgWide,
+        ["expires"] = policy.Expires?.ToString("O", System.Globalization.CultureInfo.InvariantCulture),
         ["policy_data"] = JsonNode.Parse(policy.PolicyData.GetRawText()),
         ["tag_rules"] = JsonNode.Parse(RulesJson(policy.TagRules)),
         ["sockets"] = new JsonArray([.. policy.Sockets.Select(s => (JsonNode)s.Name)]),

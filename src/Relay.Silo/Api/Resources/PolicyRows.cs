@@ -12,7 +12,7 @@ internal static class PolicyRows
 {
     /// <summary>Columns of a <see cref="PolicyRow"/>, FROM included.</summary>
     public const string Select = """
-        SELECT p.policy_id, p.name, p.description, p.schema_version, p.org_wide, p.policy_data, p.tag_rules, p.version, p.created_at, p.updated_at FROM policy p
+        SELECT p.policy_id, p.name, p.description, p.schema_version, p.org_wide, p.policy_data, p.tag_rules, p.version, p.expires_at, p.created_at, p.updated_at FROM policy p
         """;
 
     public static async Task<PolicyResource> ReadAsync(NpgsqlConnection connection, NpgsqlTransaction? transaction, Guid id, CancellationToken cancellationToken)
@@ -36,6 +36,7 @@ internal static class PolicyRows
             PolicyData = Element(r.PolicyData),
             TagRules = TagRules(r.TagRules),
             Sockets = [.. sockets[r.PolicyId]],
+            Expires = r.ExpiresAt,
             Revision = r.Version,
             CreatedAt = r.CreatedAt,
             UpdatedAt = r.UpdatedAt,
@@ -45,13 +46,23 @@ internal static class PolicyRows
     /// <summary>The policy for the evaluator; null when its document cannot be read, and then it grants nothing.</summary>
     public static PolicyEntry? ToEntry(PolicyRow row, IReadOnlySet<Guid> sockets) =>
         PolicyDocument.TryParse(Encoding.UTF8.GetBytes(row.PolicyData), out var document, out _)
-            ? new PolicyEntry(row.PolicyId, row.Name, document, row.OrgWide, sockets, TagRules(row.TagRules))
+            ? new PolicyEntry(row.PolicyId, row.Name, document, row.OrgWide, sockets, TagRules(row.TagRules)) { Expires = row.ExpiresAt }
             : null;
 
     public static JsonElement Element(string json)
     {
         using var document = JsonDocument.Parse(json);
         return document.RootElement.Clone();
+    }
+
+    /// <summary>Every policy of an organization, for the evaluator; one whose document cannot be read is left out.</summary>
+    public static async Task<IReadOnlyList<PolicyEntry>> EntriesAsync(NpgsqlConnection connection, Guid organizationId, CancellationToken cancellationToken)
+    {
+        var rows = await connection.QueryAsync<PolicyRow>(new CommandDefinition(Select + " WHERE p.organization_id = @organizationId", new { organizationId }, cancellationToken: cancellationToken));
+        var attached = (await connection.QueryAsync<(Guid Policy, Guid Socket)>(new CommandDefinition(
+            "SELECT x.policy_id, x.socket_id FROM policy_socket x JOIN policy USING (policy_id) WHERE organization_id = @organizationId", new { organizationId }, cancellationToken: cancellationToken)))
+            .ToLookup(x => x.Policy, x => x.Socket);
+        return [.. rows.Select(row => ToEntry(row, attached[row.PolicyId].ToHashSet())).OfType<PolicyEntry>()];
     }
 
     private static IReadOnlyList<IReadOnlyDictionary<string, string>> TagRules(string json) =>
@@ -76,6 +87,8 @@ internal sealed class PolicyRow
     public string TagRules { get; init; } = "[]";
 
     public long Version { get; init; }
+
+    public DateTimeOffset? ExpiresAt { get; init; }
 
     public DateTimeOffset CreatedAt { get; init; }
 

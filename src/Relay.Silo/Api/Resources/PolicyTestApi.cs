@@ -8,16 +8,56 @@ using Relay.Silo.Storage;
 
 namespace Relay.Silo.Api.Resources;
 
-/// <summary>What would a policy say: policies/{policy}/test. Judges with the evaluator that sessions are judged with.</summary>
+/// <summary>What would a policy say (policies/{policy}/test), and all of them together (sockets/{socket}/evaluate). Judges with the evaluator that sessions are judged with.</summary>
 internal sealed class PolicyTestApi(NpgsqlDataSource database, TimeProvider time)
 {
-    public static void Map(ApiRoutesBuilder routes) =>
+    public static void Map(ApiRoutesBuilder routes)
+    {
+        routes.Map("POST", "/sockets/{socket}/evaluate", "evaluate_socket", "What would all policies together allow whom on this socket", (HttpContext http, string socket, PolicyTestApi api) => api.EvaluateAsync(http, socket))
+            .Accepts<SocketEvaluateRequest>("application/json").Produces<SocketEvaluateResponse>().Produces<ApiError>(404);
         routes.Map("POST", "/policies/{policy}/test", "test_policy", "What would this policy allow whom, from where, when", (HttpContext http, string policy, PolicyTestApi api) => api.TestAsync(http, policy))
             .Accepts<PolicyTestRequest>("application/json").Produces<PolicyTestResponse>().Produces<ApiError>(404);
+    }
 
-    private async Task<IResult> TestAsync(HttpContext http, string policy)
+    private async Task<IResult> EvaluateAsync(HttpContext http, string socket)
     {
-        var request = await RequestReader.ReadAsync(http, ApiJson.Default.PolicyTestRequest);
+        var asked = await RequestReader.ReadAsync(http, ApiJson.Default.SocketEvaluateRequest);
+        var request = new PolicyTestRequest
+        {
+            Email = asked.Email,
+            Ip = asked.Ip,
+            Country = asked.Country,
+            Time = asked.Time,
+            Username = asked.Username,
+            Command = asked.Command,
+            Destination = asked.Destination,
+            Socket = socket,
+        };
+        var (email, ip, destination) = Check(request);
+
+        await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
+        var facts = await SocketAsync(connection, http, socket);
+        var subject = await SubjectAsync(connection, http, email);
+        var organization = http.Caller().OrganizationId;
+        var policies = CompiledPolicies.Compile(organization, 0, await PolicyRows.EntriesAsync(connection, organization, http.RequestAborted));
+        var now = request.Time ?? time.GetUtcNow();
+        var actions = Actions(request, destination).Prepend(new AccessAction.Connect(request.Username)).Select(action =>
+        {
+            var decision = policies.Evaluate(new AccessRequest(subject, facts, ip, request.Country, now, action, Guid.NewGuid()));
+            return new SocketEvaluatedAction
+            {
+                Action = action.Name,
+                Allowed = decision.Allowed,
+                PolicyName = decision.PolicyName,
+                EndsAt = decision.Grant?.EndsAt,
+                Reasons = [.. decision.Reasons.Select(r => Reason(r) with { Clause = $"{r.PolicyName} {r.Clause}" })],
+            };
+        }).ToArray();
+        return Reply.Ok(new SocketEvaluateResponse { Allowed = actions[0].Allowed, Actions = actions }, ApiJson.Default.SocketEvaluateResponse);
+    }
+
+    private static (string Email, IPAddress Ip, (string Host, int Port) Destination) Check(PolicyTestRequest request)
+    {
         var errors = new FieldErrors();
         var email = errors.Email("email", request.Email);
         if (!IPAddress.TryParse(request.Ip ?? "127.0.0.1", out var ip))
@@ -26,7 +66,13 @@ internal sealed class PolicyTestApi(NpgsqlDataSource database, TimeProvider time
             errors.Add("country", "must be two capital letters (ISO 3166-1)");
         var destination = Destination(request.Destination ?? "localhost:80", errors);
         errors.ThrowIfAny();
+        return (email, ip!, destination);
+    }
 
+    private async Task<IResult> TestAsync(HttpContext http, string policy)
+    {
+        var request = await RequestReader.ReadAsync(http, ApiJson.Default.PolicyTestRequest);
+        var (email, ip, destination) = Check(request);
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
         var id = await connection.FindAsync(Named.Policy, http, policy);
         var row = await connection.QuerySingleAsync<PolicyRow>(new CommandDefinition(PolicyRows.Select + " WHERE p.policy_id = @id", new { id }, cancellationToken: http.RequestAborted));

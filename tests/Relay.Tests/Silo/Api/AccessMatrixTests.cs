@@ -61,7 +61,7 @@ public sealed class AccessMatrixTests(ApiHost host) : IClassFixture<ApiHost>
         var mayWrite = ApiAccess.All.Where(e => e.Value.HasFlag(Roles.ReadOnly) && !e.Key.StartsWith("GET ", StringComparison.Ordinal)).Select(e => e.Key).Order(StringComparer.Ordinal);
         Assert.Equal(
         [
-            "DELETE /me/ssh_keys/{key}", "POST /client/ssh_certificate", "POST /logout", "POST /me/ssh_keys", "POST /policies/{policy}/test", "POST /sessions/{session}/kill", "PUT /me/password",
+            "DELETE /me/ssh_keys/{key}", "POST /client/ssh_certificate", "POST /logout", "POST /me/ssh_keys", "POST /policies/{policy}/test", "POST /sessions/{session}/kill", "POST /sockets/{socket}/evaluate", "PUT /me/password",
         ], mayWrite);
         Assert.Equal("POST /login", Assert.Single(ApiAccess.All, e => e.Value.HasFlag(Roles.Anyone)).Key);
     }

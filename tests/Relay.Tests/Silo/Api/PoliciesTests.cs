@@ -23,6 +23,55 @@ public sealed class PoliciesTests(ApiHost host) : IClassFixture<ApiHost>
     }
 
     [Fact]
+    public async Task A_policy_may_expire_and_may_be_kept_after_all()
+    {
+        var name = host.Unique("guest");
+        var body = Policy(name);
+        body["expires"] = "2030-01-31T18:00:00Z";
+        Assert.Equal("2030-01-31T18:00:00+00:00", (await host.Admin.PostAsync("/policies", body)).Json["expires"]!.GetValue<string>());
+        Assert.NotNull((await host.Admin.PatchAsync($"/policies/{name}", new JsonObject { ["description"] = "kept" })).Json["expires"]);
+        Assert.Null((await host.Admin.PatchAsync($"/policies/{name}", new JsonObject { ["expires"] = "never" })).Json["expires"]);
+        Assert.Equal(["expires"], (await host.Admin.PatchAsync($"/policies/{name}", new JsonObject { ["expires"] = "soon" })).Fields);
+    }
+
+    [Fact]
+    public async Task A_socket_is_asked_what_all_its_policies_say()
+    {
+        var socket = await SocketAsync();
+        var question = new JsonObject { ["email"] = "ann@example.test", ["command"] = "uptime", ["time"] = "2029-01-01T00:00:00Z" };
+        var nobody = (await host.Admin.PostAsync($"/sockets/{socket}/evaluate", question.DeepClone().AsObject())).Json;
+        Assert.False(nobody["allowed"]!.GetValue<bool>());
+
+        // One admits shells until it expires, the other one command: together both.
+        foreach (var (ssh, expires) in new[] { ("""{"shell":{}}""", "2030-01-31T18:00:00Z"), ("""{"exec":{"commands":["uptime"]}}""", "never") })
+        {
+            var name = host.Unique("part");
+            await host.Admin.PostAsync("/policies", new JsonObject
+            {
+                ["name"] = name,
+                ["expires"] = expires,
+                ["socket_ids"] = new JsonArray(socket),
+                ["policy_data"] = JsonNode.Parse("{\"permissions\":{\"ssh\":" + ssh + "},\"condition\":{\"who\":{\"email\":[\"ann@example.test\"]}}}"),
+            });
+        }
+
+        var answer = (await host.Admin.PostAsync($"/sockets/{socket}/evaluate", question.DeepClone().AsObject())).Json;
+        Assert.True(answer["allowed"]!.GetValue<bool>());
+        var actions = answer["actions"]!.AsArray().ToDictionary(a => a!["action"]!.GetValue<string>(), a => a!);
+        Assert.Equal(
+            [("connect", true), ("ssh.agent_forwarding", false), ("ssh.exec", true), ("ssh.sftp", false), ("ssh.shell", true), ("ssh.tcp_forwarding", false)],
+            actions.OrderBy(a => a.Key, StringComparer.Ordinal).Select(a => (a.Key, a.Value["allowed"]!.GetValue<bool>())));
+        Assert.Equal("2030-01-31T18:00:00+00:00", actions["ssh.shell"]["ends_at"]!.GetValue<string>());
+        Assert.StartsWith("part", actions["ssh.shell"]["policy_name"]!.GetValue<string>(), StringComparison.Ordinal);
+        Assert.NotEmpty(actions["ssh.sftp"]["reasons"]!.AsArray());
+
+        question["time"] = "2031-01-01T00:00:00Z";
+        var later = (await host.Admin.PostAsync($"/sockets/{socket}/evaluate", question.DeepClone().AsObject())).Json;
+        Assert.False(later["actions"]!.AsArray().Single(a => a!["action"]!.GetValue<string>() == "ssh.shell")!["allowed"]!.GetValue<bool>());
+        Assert.Equal(["email", "ip"], (await host.Admin.PostAsync($"/sockets/{socket}/evaluate", new JsonObject { ["ip"] = "x" })).Fields);
+    }
+
+    [Fact]
     public async Task Every_mistake_of_a_document_is_named_with_its_path()
     {
         var answer = await host.Admin.PostAsync("/policies", new JsonObject

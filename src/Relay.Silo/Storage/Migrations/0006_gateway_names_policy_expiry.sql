@@ -5,3 +5,6 @@ CREATE TABLE gateway_name (
   token_name       text NOT NULL,          -- gateway_token.name
   enrolled_at      timestamptz NOT NULL DEFAULT now()
 );
+
+-- A policy that is meant for a while: from then on it grants nothing, and what it granted ends. Null: never.
+ALTER TABLE policy ADD COLUMN expires_at timestamptz;
