@@ -10,6 +10,7 @@ internal static class ControlPlaneServices
     /// <summary>Registers what <see cref="ControlPlane.OpenAsync"/> made; the control plane stays the caller's to dispose.</summary>
     public static IServiceCollection AddControlPlane(this IServiceCollection services, ControlPlane control)
     {
+        services.AddSingleton(control.Database);
         services.AddSingleton(control.Database.DataSource);
         services.AddSingleton<IStoreProbe>(control.Database.Probe);
         services.AddSingleton(s => new StoreHealth(s.GetRequiredService<IStoreProbe>(), reachable: true, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<StoreHealth>>()));

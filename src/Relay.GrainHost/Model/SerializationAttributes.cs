@@ -31,6 +31,14 @@ public sealed class AliasAttribute(string alias) : Attribute
     public string Alias { get; } = alias;
 }
 
+/// <summary>The name of a grain class in identities: it survives renames. Never give it to something else.</summary>
+/// <param name="grainType">Unique among grain classes. Without one it is the class name in lower case, less "grain".</param>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class GrainTypeAttribute(string grainType) : Attribute
+{
+    internal string GrainType { get; } = grainType;
+}
+
 /// <summary>Nobody changes the value after it was made, so a call within a silo passes it without a copy. The host believes it.</summary>
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct | AttributeTargets.Field | AttributeTargets.Property
     | AttributeTargets.Parameter | AttributeTargets.ReturnValue, Inherited = false)]

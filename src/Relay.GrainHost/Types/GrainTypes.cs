@@ -43,7 +43,7 @@ internal sealed class GrainTypes
 
     private void AddClass(Type type)
     {
-        var name = type.GetCustomAttributes<AliasAttribute>(false).FirstOrDefault()?.Alias ?? DefaultName(type);
+        var name = type.GetCustomAttribute<GrainTypeAttribute>(false)?.GrainType ?? DefaultName(type);
         var factory = new Lazy<ObjectFactory>(() => ActivatorUtilities.CreateFactory(type, Type.EmptyTypes));
         var made = new GrainClass(type, name, type.IsDefined(typeof(ReentrantAttribute), true), services => factory.Value(services, null));
         foreach (var implemented in type.GetInterfaces().Where(_interfaces.ContainsKey))

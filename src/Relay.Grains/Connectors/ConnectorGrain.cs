@@ -3,7 +3,7 @@ using Orleans;
 namespace Relay.Grains.Connectors;
 
 /// <summary>Remembers the attachment with the highest epoch. Losing it costs one read of the lease table.</summary>
-[Alias("connector")]
+[GrainType("connector")]
 internal sealed class ConnectorGrain(IConnectorLeases leases) : Grain, IConnectorGrain
 {
     private ConnectorAttachment? _attachment;

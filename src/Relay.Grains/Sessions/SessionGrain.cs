@@ -4,7 +4,7 @@ using Orleans.Concurrency;
 namespace Relay.Grains.Sessions;
 
 /// <summary>Reentrant: a kill waits for the owner while the owner reports its end here.</summary>
-[Alias("session")]
+[GrainType("session")]
 [Reentrant]
 internal sealed class SessionGrain(TimeProvider time) : Grain, ISessionGrain
 {

@@ -4,7 +4,7 @@ using Orleans;
 namespace Relay.Grains.Sockets;
 
 /// <summary>Transient counts. A lost activation is refilled by the silos' reports.</summary>
-[Alias("socket")]
+[GrainType("socket")]
 internal sealed class SocketGrain(TimeProvider time) : Grain, ISocketGrain
 {
     private readonly Dictionary<Guid, (Guid Connector, long SeenAt)> _sessions = [];

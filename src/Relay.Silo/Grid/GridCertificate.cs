@@ -33,6 +33,9 @@ internal sealed class GridCertificate : IDisposable
     /// <summary>For both ends of TLS. Earlier ones stay usable by handshakes that hold them.</summary>
     public SslStreamCertificateContext Context => Current().Context;
 
+    /// <summary>The leaf with its key, as in <see cref="Context"/>. Not the caller's to dispose.</summary>
+    public X509Certificate2 Leaf => Context.TargetCertificate;
+
     /// <summary>Who is at the other end; false for a certificate that does not hold now.</summary>
     public bool TryReadPeer(X509Certificate2? leaf, out GridPeer peer) =>
         GridCertificates.TryReadIdentity(leaf, Authority, _time.GetUtcNow(), out peer);

@@ -6,7 +6,6 @@ using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
-using Relay.GrainHost.Hosting;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Tunnel;
 using Relay.Silo.Connectors;
@@ -36,7 +35,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
     private readonly SiloEndpoints _endpoints;
     private readonly GridCertificate _certificate;
     private readonly IEnumerable<IGridRoutes> _routes;
-    private readonly GrainSilo _grains;
+    private readonly IGrainLinks? _grains;
     private readonly SessionRegistry _sessions;
     private readonly GridDrain _drain;
     private readonly ILoggerFactory _loggers;
@@ -49,11 +48,11 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         SiloEndpoints endpoints,
         GridCertificate certificate,
         IEnumerable<IGridRoutes> routes,
-        GrainSilo grains,
         SessionRegistry sessions,
         GridDrain drain,
         ILoggerFactory loggers,
-        TimeProvider time)
+        TimeProvider time,
+        IGrainLinks? grains = null)
     {
         _endpoints = endpoints;
         _certificate = certificate;
@@ -130,7 +129,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
     {
         ServerCertificateContext = _certificate.Context,
         EnabledSslProtocols = System.Security.Authentication.SslProtocols.Tls13,
-        ApplicationProtocols = [SslApplicationProtocol.Http2, Grain],
+        ApplicationProtocols = _grains is null ? [SslApplicationProtocol.Http2] : [SslApplicationProtocol.Http2, Grain],
         ClientCertificateRequired = true,
         CertificateChainPolicy = _certificate.ChainPolicy(),
         AllowRenegotiation = false,
@@ -160,7 +159,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         }
 
         var protocol = connection.Features.Get<ITlsApplicationProtocolFeature>()?.ApplicationProtocol ?? default;
-        if (!protocol.Span.SequenceEqual(Grain.Protocol.Span))
+        if (_grains is null || !protocol.Span.SequenceEqual(Grain.Protocol.Span))
         {
             await next(connection);
             return;

@@ -1,4 +1,3 @@
-using Relay.GrainHost.Links;
 using Relay.Silo.Connectors;
 
 namespace Relay.Silo.Grid;
@@ -14,7 +13,6 @@ internal static class GridServiceCollectionExtensions
         services.AddHostedService(s => s.GetRequiredService<SiloAnnouncer>());
         services.AddSingleton<SiloLinks>();
         services.AddSingleton<ISiloHttp>(s => s.GetRequiredService<SiloLinks>());
-        services.AddSingleton<ISiloTransport>(s => s.GetRequiredService<SiloLinks>());
         services.AddSingleton<IGridRoutes, EnrollRoute>();
         services.AddSingleton<IGridRoutes, GatewayRoutes>();
         services.AddSingleton<IGridRoutes, SessionRoutes>();

@@ -4,7 +4,7 @@ namespace Relay.Silo.Grid;
 
 /// <summary>
 /// The silos of the grid as the grain host's membership last had them. The one thing that fences and <see cref="GridHealth"/> take from
-/// it: another host implements this over its own membership. Safe for concurrent use.
+/// it. Safe for concurrent use.
 /// </summary>
 internal interface IGridMembers
 {
@@ -21,7 +21,7 @@ internal interface IGridMembers
 /// <param name="Name">The name in its certificate.</param>
 internal sealed record GridMember(string Address, Guid Incarnation, string Name);
 
-/// <summary>The built-in host's membership.</summary>
+/// <summary>The grain host's membership.</summary>
 internal sealed class HostMembers(IMembership membership) : IGridMembers
 {
     public IReadOnlyList<GridMember> Serving => With(MemberStatus.Active);

@@ -10,7 +10,7 @@ namespace Relay.Silo.Grid;
 /// knows better. Told anew at every change and every 20 s, so that nobody lives on what was true once. Safe for concurrent use.
 /// </summary>
 internal sealed partial class SiloAnnouncer(
-    IMembership membership, ILocalSilo local, SiloOptions options, SiloEndpoints endpoints, DrainState drain, GatewaySubscriptions gateways, TimeProvider time, ILogger<SiloAnnouncer> logger)
+    IMembership membership, SiloIdentity local, SiloOptions options, SiloEndpoints endpoints, DrainState drain, GatewaySubscriptions gateways, TimeProvider time, ILogger<SiloAnnouncer> logger)
     : BackgroundService
 {
     /// <summary>How often it is repeated without a change.</summary>

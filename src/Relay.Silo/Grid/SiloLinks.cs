@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
-using Relay.GrainHost.Links;
 using Relay.Protocol.Grid;
 using Relay.Silo.Connectors;
 
@@ -12,7 +11,7 @@ namespace Relay.Silo.Grid;
 /// How this silo reaches others: HTTP/2 for streams, raw TLS for grain calls; mTLS, only silos of this grid answer.
 /// Safe for concurrent use.
 /// </summary>
-internal sealed class SiloLinks(GridCertificate certificate, TimeProvider time) : ISiloHttp, ISiloTransport, IDisposable
+internal sealed class SiloLinks(GridCertificate certificate, TimeProvider time) : ISiloHttp, IDisposable
 {
     private static readonly TimeSpan ConnectDeadline = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(5);

@@ -3,10 +3,10 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Relay.GrainHost.Membership;
 using Relay.Protocol.Hosting;
 using Relay.Silo.Api;
 using Relay.Silo.Connectors;
+using Relay.Silo.GrainHosting;
 using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.Recordings;
@@ -107,14 +107,13 @@ internal sealed partial class SiloHost : IAsyncDisposable
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton(endpoints);
         builder.Services.AddSingleton<DrainState>();
-        builder.Services.AddSingleton(s => new SiloIdentity(options.Name, endpoints.Grid, s.GetRequiredService<ILocalSilo>().Incarnation));
         builder.Services.AddSingleton(time);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
 
         // Each is started when the one before it serves; the API's own server comes last.
+        builder.Services.AddControlPlane(control);
+        builder.AddGrains(options, endpoints);
         builder.Services
-            .AddControlPlane(control)
-            .AddGrains(options, endpoints)
             .AddFencing()
             .AddSnapshots()
             .AddRecordings()

@@ -44,6 +44,9 @@ internal sealed record SiloOptions
     /// <summary>Where the first administrator's password is also written (0600) at first start. Null: only to stdout.</summary>
     public string? BootstrapFile { get; init; }
 
+    /// <summary>What the grain host in this build was told by options of its own; empty: its defaults.</summary>
+    public IReadOnlyDictionary<string, string> GrainHost { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Least severe level that is logged. Default: information.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Relay.Protocol.Grid;
+using Relay.Silo.GrainHosting;
 
 namespace Relay.Silo.Hosting;
 
@@ -26,6 +27,7 @@ internal sealed class SiloOptionsReader
         ("connector-advertise", "host:port under which they reach this silo; default: the listening address"),
         ("bootstrap-file", "write the first administrator's password there (0600), not to standard output; default: none"),
         ("log-level", "trace, debug, information (default), warning, error"),
+        .. GrainHostSettings.Known,
     ];
 
     private readonly Dictionary<string, string> _values = new(StringComparer.Ordinal);
@@ -118,6 +120,10 @@ internal sealed class SiloOptionsReader
         File("api-tls-cert", certificate);
         File("api-tls-key", key);
 
+        var grainHost = _values.Where(v => GrainHostSettings.Known.Any(k => k.Option == v.Key)).ToDictionary();
+        foreach (var (option, problem) in GrainHostSettings.Check(grainHost))
+            Fail(option, problem);
+
         var grid = Listen("grid-listen", 7443);
         var connectors = Listen("connector-listen", 7444);
         return new SiloOptions
@@ -135,6 +141,7 @@ internal sealed class SiloOptionsReader
             ConnectorListen = connectors,
             ConnectorAdvertise = Advertise("connector-advertise", "connector-listen", connectors),
             BootstrapFile = Value("bootstrap-file") is { } file ? Path.GetFullPath(file) : null,
+            GrainHost = grainHost,
             LogLevel = Level(),
         };
     }

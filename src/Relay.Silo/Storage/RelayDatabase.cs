@@ -10,8 +10,9 @@ internal sealed class RelayDatabase : IAsyncDisposable
 {
     private readonly EmbeddedPostgres? _embedded;
 
-    private RelayDatabase(NpgsqlDataSource dataSource, StoreProbe probe, EmbeddedPostgres? embedded)
+    private RelayDatabase(NpgsqlDataSource dataSource, string connectionString, StoreProbe probe, EmbeddedPostgres? embedded)
     {
+        ConnectionString = connectionString;
         DataSource = dataSource;
         Probe = probe;
         _embedded = embedded;
@@ -19,6 +20,9 @@ internal sealed class RelayDatabase : IAsyncDisposable
 
     /// <summary>Pool of connections to the migrated database.</summary>
     public NpgsqlDataSource DataSource { get; }
+
+    /// <summary>For whom that must have a pool of its own. SECURITY: holds the password.</summary>
+    public string ConnectionString { get; }
 
     /// <summary>Asks whether the database is there, apart from the pool.</summary>
     public StoreProbe Probe { get; }
@@ -43,7 +47,7 @@ internal sealed class RelayDatabase : IAsyncDisposable
             }
             source = CreateDataSource(connectionString);
             await Migrations.ApplyAsync(source, loggers.CreateLogger("Relay.Silo.Storage.Migrations"), cancellationToken);
-            return new RelayDatabase(source, CreateProbe(connectionString), embedded);
+            return new RelayDatabase(source, connectionString, CreateProbe(connectionString), embedded);
         }
         catch (Exception exception)
         {

@@ -26,10 +26,14 @@ public sealed class StructureTests
         ["Relay.Policy"] = [],
         ["Relay.Protocol"] = [],
         ["Relay.GrainHost"] = [],
-        ["Relay.Grains"] = [],
+        ["Relay.Grains"] = ["Microsoft.Orleans.Sdk"],
         ["Relay.Connector"] = ["YamlDotNet"],
         ["Relay.Gateway"] = [],
-        ["Relay.Silo"] = ["Dapper", "Npgsql", "Microsoft.AspNetCore.OpenApi"],
+        ["Relay.Silo"] =
+        [
+            "Dapper", "Npgsql", "Microsoft.AspNetCore.OpenApi",
+            "Microsoft.Orleans.Sdk", "Microsoft.Orleans.Server", "Microsoft.Orleans.Clustering.AdoNet", "Microsoft.Orleans.Persistence.AdoNet", "Microsoft.Orleans.Connections.Security",
+        ],
         ["Relay.Cli"] = ["Spectre.Console", "System.CommandLine"],
     };
 
@@ -58,6 +62,15 @@ public sealed class StructureTests
             var packages = XDocument.Load(file).Descendants("PackageReference").Select(e => (string)e.Attribute("Include")!).ToArray();
             Assert.True(packages.All(p => s_allowedPackages[project].Contains(p)), $"{project} uses {string.Join(", ", packages)}");
         }
+    }
+
+    [Fact]
+    public void The_packages_of_the_other_grain_host_are_in_no_build_but_its_own()
+    {
+        foreach (var file in ProjectFiles("src"))
+            Assert.All(
+                XDocument.Load(file).Descendants("PackageReference").Where(p => ((string)p.Attribute("Include")!).StartsWith("Microsoft.Orleans", StringComparison.Ordinal)),
+                p => Assert.Equal("'$(GrainHost)' == 'Orleans'", (string?)p.Attribute("Condition") ?? (string?)p.Parent!.Attribute("Condition")));
     }
 
     [Fact]

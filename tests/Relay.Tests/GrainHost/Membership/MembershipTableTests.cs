@@ -1,4 +1,5 @@
 using Relay.GrainHost.Membership;
+using Relay.Silo.GrainHosting;
 using Relay.Silo.Storage;
 using Relay.TestKit;
 using Relay.Tests.GrainHost.Cluster;

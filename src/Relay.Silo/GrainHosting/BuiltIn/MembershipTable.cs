@@ -2,7 +2,7 @@ using Dapper;
 using Npgsql;
 using Relay.GrainHost.Membership;
 
-namespace Relay.Silo.Storage;
+namespace Relay.Silo.GrainHosting;
 
 /// <summary>
 /// The grain host's membership in the table silo_member. The version is the sequence membership_version: a sequence does not
