@@ -65,7 +65,7 @@ public sealed class ContractTests
     {
         var classes = s_grains.GetTypes().Where(t => t is { IsClass: true, IsAbstract: false } && typeof(IGrainBase).IsAssignableFrom(t)).ToArray();
         Assert.NotEmpty(classes);
-        Assert.All(classes, type => Assert.True(!type.IsPublic && type.IsSealed && type.IsDefined(typeof(AliasAttribute), false), type.FullName));
+        Assert.All(classes, type => Assert.True(!type.IsPublic && type.IsSealed && type.IsDefined(typeof(GrainTypeAttribute), false), type.FullName));
     }
 
     private static IEnumerable<Type> Interfaces() => s_grains.GetTypes()
