@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
 using Relay.TestKit;
 using Relay.TestKit.Processes;
@@ -23,7 +21,7 @@ public sealed class RunScriptTests : IDisposable
             ["HOME"] = _folder,
         };
         foreach (var variable in new[] { "RELAY_API_LISTEN", "RELAY_GRID_LISTEN", "RELAY_CONNECTOR_LISTEN", "RELAY_SSH_LISTEN" })
-            _environment[variable] = $"127.0.0.1:{FreePort()}";
+            _environment[variable] = $"127.0.0.1:{FreePort.Next()}";
         _environment["RELAY_API"] = "http://" + _environment["RELAY_API_LISTEN"];
     }
 
@@ -69,13 +67,6 @@ public sealed class RunScriptTests : IDisposable
         Assert.Contains("demo", await RelayAsync("socket", "ls"), StringComparison.Ordinal);
         third.SignalGroup(15);
         Assert.Equal(0, await third.WaitForExitAsync());
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private RunningProcess StartScript() => RunningProcess.Start("run.sh", "setsid", ["bash", Path.Combine(RepositoryRoot.Path, "src/embedded/run.sh")], _environment);

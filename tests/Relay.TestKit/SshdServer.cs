@@ -73,7 +73,7 @@ public sealed class SshdServer : IAsyncDisposable
 
         for (var attempt = 1; ; attempt++)
         {
-            var port = FreePort();
+            var port = FreePort.Next();
             directory.Write("sshd_config", Configuration(directory, port, options));
             if (await TryStartAsync(directory, port, cancellationToken) is { } server)
                 return server;
@@ -145,12 +145,5 @@ public sealed class SshdServer : IAsyncDisposable
         await process.WaitForExitAsync(cancellationToken);
         process.Dispose();
         return null;
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

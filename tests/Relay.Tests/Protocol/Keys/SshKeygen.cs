@@ -1,26 +1,17 @@
-using System.Diagnostics;
-
 namespace Relay.Tests.Protocol.Keys;
 
 /// <summary>OpenSSH's ssh-keygen in a directory of its own; the peer of every format test.</summary>
 internal sealed class SshKeygen : IDisposable
 {
-    public SshKeygen() => Folder = Directory.CreateTempSubdirectory("relay-keys-").FullName;
+    private static readonly Dictionary<string, string?> s_plain = new() { ["TZ"] = "UTC", ["LC_ALL"] = "C" };
+    private readonly TempDir _folder = new("relay-keys-");
 
-    public string Folder { get; }
-
-    public string PathOf(string name) => Path.Combine(Folder, name);
+    public string PathOf(string name) => _folder.File(name);
 
     public string Read(string name) => File.ReadAllText(PathOf(name));
 
     /// <summary>Writes a file as a private key must be kept: readable by its owner only.</summary>
-    public string Write(string name, string text)
-    {
-        string path = PathOf(name);
-        File.WriteAllText(path, text);
-        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        return path;
-    }
+    public string Write(string name, string text) => _folder.Write(name, text);
 
     /// <summary>Makes a key pair without passphrase and returns the private file's text.</summary>
     public string Generate(string name, params string[] type)
@@ -34,24 +25,11 @@ internal sealed class SshKeygen : IDisposable
     /// <summary>Runs a program to its end; its standard output. The test fails with both outputs when it reports failure.</summary>
     public string RunProgram(string program, string? input, params string[] arguments)
     {
-        var start = new ProcessStartInfo(program, arguments)
-        {
-            WorkingDirectory = Folder,
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        start.Environment["TZ"] = "UTC";
-        start.Environment["LC_ALL"] = "C";
-        using Process process = Process.Start(start)!;
-        Task<string> error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        process.StandardInput.Write(input);
-        process.StandardInput.Close();
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', arguments)}: {process.ExitCode}\n{output}{error.Result}");
-        return output;
+        var stdin = System.Text.Encoding.UTF8.GetBytes(input ?? "");
+        var result = Task.Run(() => Command.RunAsync(program, arguments, s_plain, stdin, workingDirectory: _folder.Path, cancellationToken: TestContext.Current.CancellationToken)).GetAwaiter().GetResult();
+        Assert.True(result.ExitCode == 0, $"{program} {string.Join(' ', arguments)}: {result}");
+        return result.Text;
     }
 
-    public void Dispose() => Directory.Delete(Folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 }

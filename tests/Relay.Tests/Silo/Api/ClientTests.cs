@@ -132,14 +132,9 @@ public sealed class ClientTests(ApiHost host) : IClassFixture<ApiHost>
 
     private static async Task RunAsync(string directory)
     {
-        var start = new ProcessStartInfo("/bin/sh", [Path.Combine(directory, "setup.sh")]) { RedirectStandardError = true, RedirectStandardOutput = true };
-        start.Environment["RELAY_SSH_DIR"] = directory;
-        using var process = Process.Start(start)!;
-        var error = process.StandardError.ReadToEndAsync(Cancel);
-        var output = await process.StandardOutput.ReadToEndAsync(Cancel);
-        await process.WaitForExitAsync(Cancel);
-        Assert.True(process.ExitCode == 0, await error);
-        Assert.Contains("accepts Relay's certificates", output, StringComparison.Ordinal);
+        var result = await Command.RunAsync("/bin/sh", [Path.Combine(directory, "setup.sh")], new Dictionary<string, string?> { ["RELAY_SSH_DIR"] = directory }, cancellationToken: Cancel);
+        Assert.True(result.ExitCode == 0, result.ToString());
+        Assert.Contains("accepts Relay's certificates", result.Text, StringComparison.Ordinal);
     }
 
     private async Task<string> SocketAsync(string ssh)
