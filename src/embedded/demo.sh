@@ -70,9 +70,9 @@ RELAY_GATEWAY_TOKEN_FILE=$RELAY_STATE_DIR/gateway.token RELAY_SSH_LISTEN=127.0.0
 say "API $RELAY_API, SSH gateway $(field gateway 'gateway ready' ssh)"
 
 step "The administrator logs in and makes connector, token and socket"
-relay login --email admin@relay.local --password-file "$work/admin.password" | show
-relay connector create --name site --description 'demo site' | show
-relay connector token create --connector site --out "$work/connector.token" | show
+relay login --email admin@relay.local --password-file "$work/admin.password" 2>&1 | show
+relay connector create --name site --description 'demo site' 2>&1 | show
+relay connector token create --connector site --out "$work/connector.token" 2>&1 | show
 relay org ssh-ca > "$work/ssh-ca.pub"
 
 step "A real sshd in the hidden network, trusting the organization's SSH CA and no password, no key"
@@ -101,14 +101,14 @@ say "sshd listens on 198.18.73.6:22; from here it cannot be reached"
 
 step "The connector dials out from the site"
 RELAY_TOKEN_FILE=$work/connector.token start connector 'connected to relay' ip netns exec "$site" "$bin/Relay.Cli/$configuration/relay" connector start
-relay connector list | show
+relay connector list 2>&1 | show
 
 step "The socket"
 relay socket create ssh --name db-host --connector site --host 198.18.73.6 --port 22 --username relay-demo --recording \
-  --host-key "$work/sshd/host_key.pub" | show
+  --host-key "$work/sshd/host_key.pub" 2>&1 | show
 
 step "Without a policy the door stays shut"
-relay policy delete default-org-policy | show
+relay policy delete default-org-policy 2>&1 | show
 if relay client ssh db-host -- true 2> "$work/refused.txt"; then fail "ssh worked without a policy"; fi
 show < "$work/refused.txt"
 grep -qi 'denied' "$work/refused.txt" || fail "the refusal does not explain itself"
@@ -119,8 +119,8 @@ cat > "$work/policy.json" <<JSON
  "permissions":{"ssh":{"shell":{},"exec":{},"sftp":{}}},
  "condition":{"who":{"email":["admin@relay.local"]}}}
 JSON
-relay policy create --name demo-ssh --file "$work/policy.json" | show
-relay policy attach --name demo-ssh --socket db-host | show
+relay policy create --name demo-ssh --file "$work/policy.json" 2>&1 | show
+relay policy attach --name demo-ssh --socket db-host 2>&1 | show
 
 step "Commands over the stock OpenSSH client"
 out=$(relay client ssh db-host -- 'echo "hello from $(hostname) as $(id -un)"')
@@ -152,11 +152,11 @@ live=$!
 grep -q -m1 started < <(timeout 20 tail -n +1 -f "$work/live.txt" 2>/dev/null) || fail "the session to kill did not start"
 session=$(relay session ls --live --output json | jq -r '.list[0].session_id')
 begin=$(date +%s%N)
-relay session kill "$session" | show
+relay session kill "$session" 2>&1 | show
 wait "$live" && fail "the killed session ended well" || true
 say "it ended $(( ($(date +%s%N) - begin) / 1000000 )) ms after the command was typed"
 show < "$work/live.txt"
 
 step "Who did what"
-relay session ls | show
+relay session ls 2>&1 | show
 printf '\nEvery step held.\n'

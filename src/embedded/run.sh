@@ -40,6 +40,8 @@ start() { # name, ready text, command …
 }
 
 relay() { RELAY_HOME="$state/home" RELAY_API="http://$api" "$state/bin/relay" "$@"; }
+# What it says is of interest only when it fails.
+quietly() { local said; said=$(relay "$@" 2>&1) || { printf '%s\n' "$said" >&2; return 1; }; }
 
 echo "Starting Relay in $state"
 export RELAY_STATE_DIR=$state RELAY_API_LISTEN=$api
@@ -54,12 +56,12 @@ echo "  gateway    ssh on ${RELAY_SSH_LISTEN:-127.0.0.1:2222}"
 # The password's file is taken away last: a first start that was interrupted is taken up again.
 password=
 if [ -e "$state/admin.password" ]; then
-  relay login --email admin@relay.local --password-file "$state/admin.password" > /dev/null
-  relay connector show local > /dev/null 2>&1 || relay connector create --name local --description 'this machine' > /dev/null
-  [ -e "$state/connector.token" ] || relay connector token create --connector local --out "$state/connector.token" > /dev/null
-  relay socket show demo > /dev/null 2>&1 || relay socket create ssh --name demo --connector local \
-    --upstream-type connector_built_in_ssh_service --username "$(id -un)" --recording > /dev/null
-  relay logout > /dev/null
+  quietly login --email admin@relay.local --password-file "$state/admin.password"
+  relay connector show local > /dev/null 2>&1 || quietly connector create --name local --description 'this machine'
+  [ -e "$state/connector.token" ] || quietly connector token create --connector local --out "$state/connector.token"
+  relay socket show demo > /dev/null 2>&1 || quietly socket create ssh --name demo --connector local \
+    --upstream-type connector_built_in_ssh_service --username "$(id -un)" --recording
+  quietly logout
   password=$(cat "$state/admin.password")
   rm "$state/admin.password"
 fi
