@@ -23,6 +23,7 @@ public sealed partial class RelayConnector
     private readonly TimeProvider _time;
     private readonly EpochGate _epochs = new();
     private readonly BootClock _clock;
+    private long _attempts;
     private readonly Guid _instance = Guid.NewGuid();
     private IReadOnlyList<string> _silos;
     private bool _wasConnected;
@@ -181,7 +182,7 @@ public sealed partial class RelayConnector
         _epochs.Ask();
         try
         {
-            var request = AgentFacts.Request(_options.Token, _instance, _epochs.Highest, _ssh, _clock);
+            var request = AgentFacts.Request(_options.Token, _instance, _epochs.Highest, _ssh, _clock, ++_attempts);
             await AttachPreamble.WriteAsync(silo.Stream, request, TunnelJson.Default.AttachRequest, both.Token);
             answer = await AttachPreamble.ReadAsync(silo.Stream, TunnelJson.Default.AttachResponse, both.Token);
             known = !answer.Accepted;

@@ -13,9 +13,9 @@ internal static class AgentFacts
     public static string Version { get; } =
         typeof(AgentFacts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "0";
 
-    public static AttachRequest Request(string token, Guid instance, long highestEpoch, IBuiltInSshService? ssh, BootClock clock) => new(
+    public static AttachRequest Request(string token, Guid instance, long highestEpoch, IBuiltInSshService? ssh, BootClock clock, long attempt) => new(
         TunnelWire.ProtocolVersion, token, instance, highestEpoch, Version, Cut(Environment.MachineName), Cut(RuntimeInformation.OSDescription),
-        ssh?.HostKeyLine, ssh is null ? null : [.. ssh.Users.Take(MaxUsers).Select(Cut)], (long)clock.Now.TotalMilliseconds);
+        ssh?.HostKeyLine, ssh is null ? null : [.. ssh.Users.Take(MaxUsers).Select(Cut)], (long)clock.Now.TotalMilliseconds, attempt);
 
     private static string Cut(string text) => text.Length <= MaxText ? text : text[..MaxText];
 }

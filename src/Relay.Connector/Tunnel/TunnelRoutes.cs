@@ -55,18 +55,8 @@ internal sealed partial class TunnelRoutes
             return;
         }
 
-        await _epochs.Settled.WaitAsync(context.RequestAborted);
-
-        // Both: what this tunnel was given, and what the opener believes. A silo that lost the connector fails one of them.
-        if (epoch != attachment.Epoch || !_epochs.Admit(epoch))
-        {
-            LogStaleEpoch(session, epoch, _epochs.Highest);
-            DuplexExchange.Refuse(context, StreamOpenError.StaleEpoch, string.Create(CultureInfo.InvariantCulture, $"epoch {epoch} is over; the connector has seen {_epochs.Highest}"));
-            return;
-        }
-
         var until = long.TryParse(headers[TunnelWire.UntilHeader], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var limit) ? limit : (long?)null;
-        if (IsLate(context, session, epoch, until))
+        if (!await MayOpenAsync(context, attachment, session, epoch, until))
             return;
 
         if (draining.IsCancellationRequested)
@@ -78,20 +68,30 @@ internal sealed partial class TunnelRoutes
         if (target.IsBuiltInSsh)
             await ServeBuiltInAsync(context, attachment, session);
         else
-            await ServeTcpAsync(context, session, epoch, until, target);
+            await ServeTcpAsync(context, attachment, session, epoch, until, target);
     }
 
-    /// <summary>True, and refused: a silo that was frozen or cut off while this was on its way may have lost the connector meanwhile.</summary>
-    private bool IsLate(HttpContext context, Guid session, long epoch, long? until)
+    /// <summary>False, and refused: the opener has lost this connector, or may have lost it while its request was on its way.</summary>
+    private async ValueTask<bool> MayOpenAsync(HttpContext context, Attachment attachment, Guid session, long epoch, long? until)
     {
-        if (until is null || _clock.Now.TotalMilliseconds <= until)
+        await _epochs.Settled.WaitAsync(context.RequestAborted);
+
+        // Both: what this tunnel was given, and what the opener believes. A silo that lost the connector fails one of them.
+        if (epoch != attachment.Epoch || !_epochs.Admit(epoch))
+        {
+            LogStaleEpoch(session, epoch, _epochs.Highest);
+            DuplexExchange.Refuse(context, StreamOpenError.StaleEpoch, string.Create(CultureInfo.InvariantCulture, $"epoch {epoch} is over; the connector has seen {_epochs.Highest}"));
             return false;
+        }
+
+        if (until is null || _clock.Now.TotalMilliseconds <= until)
+            return true;
         LogLateOpen(session, epoch);
         DuplexExchange.Refuse(context, StreamOpenError.StaleEpoch, "the silo's right to open this stream ran out before it was open");
-        return true;
+        return false;
     }
 
-    private async Task ServeTcpAsync(HttpContext context, Guid session, long epoch, long? until, StreamTarget target)
+    private async Task ServeTcpAsync(HttpContext context, Attachment attachment, Guid session, long epoch, long? until, StreamTarget target)
     {
         SocketDuplexStream socket;
         try
@@ -106,7 +106,7 @@ internal sealed partial class TunnelRoutes
         }
 
         // Dialling takes its time, too.
-        if (IsLate(context, session, epoch, until))
+        if (!await MayOpenAsync(context, attachment, session, epoch, until))
         {
             await socket.DisposeAsync();
             return;

@@ -12,10 +12,11 @@ namespace Relay.Protocol.Tunnel;
 /// <param name="Os">Operating system, for the record.</param>
 /// <param name="SshHostKey">OpenSSH line of the built-in SSH service's host key; null: no such service.</param>
 /// <param name="SshUsers">Users the built-in SSH service can log in; null or empty: none.</param>
+/// <param name="Attempt">Counts this instance's attaches from 1, so that one that is executed late can be told; null: it does not count.</param>
 /// <param name="ClockMs">The agent's <see cref="BootClock"/> when it sent this, milliseconds; null: it does not check <see cref="TunnelWire.UntilHeader"/>.</param>
 public sealed record AttachRequest(
     int Protocol, string Token, Guid AgentInstance, long HighestEpoch, string Version, string Host, string Os,
-    string? SshHostKey = null, IReadOnlyList<string>? SshUsers = null, long? ClockMs = null);
+    string? SshHostKey = null, IReadOnlyList<string>? SshUsers = null, long? ClockMs = null, long? Attempt = null);
 
 /// <summary>Answer to <see cref="AttachRequest"/>. When not accepted the silo closes after it.</summary>
 /// <param name="Epoch">The attachment's number; grows with every attach of this connector. 0 when refused.</param>

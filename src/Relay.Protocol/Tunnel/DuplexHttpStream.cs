@@ -204,7 +204,7 @@ public sealed class DuplexHttpStream : DuplexStream
     {
         var code = Header(response, TunnelWire.ErrorCodeHeader);
         var text = Header(response, TunnelWire.ErrorHeader);
-        return new StreamOpenException(StreamOpenErrors.Parse(code), text is null ? $"answered {(int)response.StatusCode}" : Uri.UnescapeDataString(text));
+        return new StreamOpenException(StreamOpenErrors.Parse(code), text is null ? $"answered {(int)response.StatusCode}" : Uri.UnescapeDataString(text)) { Answered = true };
     }
 
     private static string? Header(HttpResponseMessage response, string name) =>

@@ -58,4 +58,7 @@ public sealed class StreamOpenException : IOException
 
     /// <summary>The reason.</summary>
     public StreamOpenError Error { get; }
+
+    /// <summary>True: the other end said so. False: it said nothing, and may still open the stream when the request reaches it.</summary>
+    public bool Answered { get; init; }
 }

@@ -107,11 +107,13 @@ internal sealed partial class ConnectorAttacher
         for (var tries = 0; tries < MaxTries; tries++)
         {
             var renewedAt = _right.Now;
-            var outcome = await _leases.AttachAsync(connector.ConnectorId, request.AgentInstance, remote, request.HighestEpoch, ConnectorLeaseStore.HardTtl, overtakes, cancellationToken);
+            var outcome = await _leases.AttachAsync(connector.ConnectorId, request.AgentInstance, remote, request.HighestEpoch, request.Attempt, ConnectorLeaseStore.HardTtl, overtakes, cancellationToken);
             if (outcome.Won is { } won)
                 return await AcceptAsync(stream, remote, request, connector, won, renewedAt, clock, cancellationToken);
 
             var holder = outcome.Holder!;
+            if (holder.AgentInstance == request.AgentInstance)
+                return await RefuseAsync(stream, remote, AttachCodes.Unavailable, "a later attach of this very agent was quicker", cancellationToken);
             var lapsed = _watch.HasLapsed(holder, _right.Now);
             var state = await _probe.ProbeAsync(holder, cancellationToken);
             var fenced = _fence.MayTakeOver(holder.SiloIncarnation, _right.Now);
@@ -140,8 +142,14 @@ internal sealed partial class ConnectorAttacher
         SslStream stream, string remote, AttachRequest request, AdmittedConnector connector, ConnectorLease lease, TimeSpan renewedAt, AgentClock? clock, CancellationToken cancellationToken)
     {
         // The old socket first: from here on only the new epoch is served.
-        _tunnels.Admit(connector.ConnectorId, lease.Epoch);
-        _tunnels.Take(connector.ConnectorId)?.Dispose();
+        if (!_tunnels.Admit(connector.ConnectorId, lease.Epoch))
+        {
+            // Somebody else was quicker, or this silo has already promised that the epoch is over.
+            await _leases.ReleaseAsync(connector.ConnectorId, lease.Epoch, cancellationToken);
+            return await RefuseAsync(stream, remote, AttachCodes.Unavailable, $"connector {connector.Name} is being attached from several places at once", cancellationToken);
+        }
+
+        _tunnels.TakeOlder(connector.ConnectorId, lease.Epoch)?.Dispose();
         try
         {
             var silos = await _records.AttachedAsync(connector, lease, request, cancellationToken);

@@ -14,6 +14,9 @@ internal sealed class ConnectorGridRoutes : IGridRoutes
     /// <summary>Pattern of <see cref="Probe"/>. Method GET.</summary>
     private const string ProbePattern = "/grid/v1/connectors/{connector:guid}/probe";
 
+    /// <summary>Header of <see cref="Probe"/>: the start of the silo that the lease names.</summary>
+    public const string HolderHeader = "relay-holder";
+
     private readonly ConnectorTunnels _tunnels;
     private readonly HolderProbe _probe;
 
@@ -81,7 +84,14 @@ internal sealed class ConnectorGridRoutes : IGridRoutes
             return;
         }
 
-        context.Response.StatusCode = await _probe.ProbeHereAsync(connector, epoch, context.RequestAborted) ? StatusCodes.Status200OK : StatusCodes.Status410Gone;
+        // Unnamed, it may be any.
+        _ = Guid.TryParse(context.Request.Headers[HolderHeader], out var holder);
+        context.Response.StatusCode = await _probe.ProbeHereAsync(connector, holder, epoch, context.RequestAborted) switch
+        {
+            HolderState.Alive => StatusCodes.Status200OK,
+            HolderState.Dead => StatusCodes.Status410Gone,
+            _ => StatusCodes.Status503ServiceUnavailable,
+        };
     }
 
     private static bool TryReadConnector(HttpContext context, out Guid connector) =>

@@ -14,5 +14,5 @@ internal sealed record ConnectorLease(
 
 /// <summary>Outcome of an attach: exactly one of the two is set.</summary>
 /// <param name="Won">The lease, now ours.</param>
-/// <param name="Holder">Another instance's lease, which has not been given up.</param>
+/// <param name="Holder">Another instance's lease, which has not been given up; or the same instance's, by a later attach.</param>
 internal readonly record struct LeaseOutcome(ConnectorLease? Won, ConnectorLease? Holder);

@@ -28,7 +28,7 @@ internal sealed class ConnectorLeaseStore
     private const string Columns = $"""
         connector_id, epoch, silo, silo_incarnation, agent_instance, agent_address, attached_at, expires_at::text AS renewal,
         expires_at > {Released} AND NOT EXISTS (SELECT 1 FROM silo_fence f WHERE f.incarnation = silo_incarnation AND f.fenced_at IS NOT NULL) AS live,
-        expires_at = {Released} AS released
+        expires_at = {Released} AS released, attempt, attempt_of
         """;
 
     private readonly NpgsqlDataSource _database;
@@ -46,18 +46,21 @@ internal sealed class ConnectorLeaseStore
     /// sides cannot happen: the loser is told the holder.
     /// </summary>
     /// <param name="highestEpoch">The highest epoch the agent says it has seen.</param>
+    /// <param name="attempt">The instance's number of this attach: nothing is won when a later one of the same instance was executed before. Null: it does not count.</param>
     /// <param name="overtakes">An epoch that is proved not to be served any more; null: none is.</param>
     public async Task<LeaseOutcome> AttachAsync(
-        Guid connectorId, Guid agentInstance, string agentAddress, long highestEpoch, TimeSpan ttl, long? overtakes, CancellationToken cancellationToken)
+        Guid connectorId, Guid agentInstance, string agentAddress, long highestEpoch, long? attempt, TimeSpan ttl, long? overtakes, CancellationToken cancellationToken)
     {
         const string Upsert = $"""
-            INSERT INTO connector_lease AS l (connector_id, epoch, silo, silo_incarnation, agent_instance, agent_address, attached_at, expires_at)
-            VALUES (@connectorId, least(@highestEpoch, @maxClaim) + 1, @silo, @incarnation, @agentInstance, @agentAddress, clock_timestamp(), clock_timestamp() + @ttl)
+            INSERT INTO connector_lease AS l (connector_id, epoch, silo, silo_incarnation, agent_instance, agent_address, attached_at, expires_at, attempt, attempt_of)
+            VALUES (@connectorId, least(@highestEpoch, @maxClaim) + 1, @silo, @incarnation, @agentInstance, @agentAddress, clock_timestamp(), clock_timestamp() + @ttl, @attempt, @attemptOf)
             ON CONFLICT (connector_id) DO UPDATE SET
               epoch = greatest(l.epoch, least(@highestEpoch, l.epoch + @maxClaim)) + 1,
               silo = excluded.silo, silo_incarnation = excluded.silo_incarnation, agent_instance = excluded.agent_instance,
-              agent_address = excluded.agent_address, attached_at = clock_timestamp(), expires_at = clock_timestamp() + @ttl
-            WHERE l.expires_at = {Released} OR l.agent_instance = excluded.agent_instance OR l.epoch = @overtakes
+              agent_address = excluded.agent_address, attached_at = clock_timestamp(), expires_at = clock_timestamp() + @ttl,
+              attempt = excluded.attempt, attempt_of = excluded.attempt_of
+            WHERE (l.expires_at = {Released} OR l.agent_instance = excluded.agent_instance OR l.epoch = @overtakes)
+              AND NOT (l.attempt_of = excluded.attempt_of AND l.attempt >= excluded.attempt) IS TRUE
             RETURNING {Columns}
             """;
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
@@ -76,11 +79,13 @@ internal sealed class ConnectorLeaseStore
                     agentAddress,
                     ttl,
                     overtakes = overtakes ?? -1,
+                    attempt = attempt ?? 0,
+                    attemptOf = attempt is null ? (Guid?)null : agentInstance,
                 },
                 cancellationToken: cancellationToken));
             if (won is not null)
                 return new(won.ToLease(), null);
-            if (await RowAsync(connection, connectorId, cancellationToken) is { Released: false } holder)
+            if (await RowAsync(connection, connectorId, cancellationToken) is { } holder && (!holder.Released || (holder.AttemptOf == agentInstance && holder.Attempt >= attempt)))
                 return new(null, holder.ToLease());
 
             // Released between the two statements: take it.
@@ -173,6 +178,10 @@ internal sealed class ConnectorLeaseStore
         public bool Live { get; init; }
 
         public bool Released { get; init; }
+
+        public long Attempt { get; init; }
+
+        public Guid? AttemptOf { get; init; }
 
         public string Renewal { get; init; } = "";
 

@@ -21,9 +21,13 @@ internal sealed class ConnectorTunnel : IDisposable
     private readonly HttpMessageInvoker _http;
     private readonly TimeProvider _time;
     private readonly ServingRight _right;
+    private readonly Lock _opening = new();
     private int _connected;
     private int _openStreams;
     private int _askingClock;
+    private int _pending;
+    private TimeSpan _pendingUntil = TimeSpan.MinValue;
+    private TimeSpan _lostUntil = TimeSpan.MinValue;
     private volatile bool _draining;
     private long _renewedAt;
     private AgentClock? _agentClock;
@@ -86,6 +90,15 @@ internal sealed class ConnectorTunnel : IDisposable
     public TimeSpan LeaseEnd => RenewedAt + ConnectorLeaseStore.HardTtl - ConnectorLeaseStore.SafetyMargin;
 
 
+    /// <summary>Up to when an opening that was sent and not answered may still be taken by the agent, on whatever way it is; in the past when there is none.</summary>
+    public TimeSpan DoubtUntil
+    {
+        get
+        {
+            lock (_opening) return _pending > 0 && _pendingUntil > _lostUntil ? _pendingUntil : _lostUntil;
+        }
+    }
+
     /// <summary>Why <see cref="CloseAsync"/> was called; null: it was not.</summary>
     public string? CloseCode { get; private set; }
 
@@ -106,18 +119,48 @@ internal sealed class ConnectorTunnel : IDisposable
         if (Volatile.Read(ref _agentClock) is { } clock)
             request.Headers.TryAddWithoutValidation(TunnelWire.UntilHeader, clock.At(until).ToString(CultureInfo.InvariantCulture));
 
+        lock (_opening)
+        {
+            if (_draining)
+                throw new StreamOpenException(StreamOpenError.NotAttached, "the connector is shutting down");
+            _pending++;
+            if (until > _pendingUntil)
+                _pendingUntil = until;
+        }
+
         // Counted from here on: the load of an opening counts as much as that of an open stream.
         Interlocked.Increment(ref _openStreams);
+
         try
         {
             var stream = await DuplexHttpStream.OpenAsync(_http, request, deadline, _time, cancellationToken);
+            End(until, answered: true);
             stream.Disposed = () => Interlocked.Decrement(ref _openStreams);
             return stream;
         }
-        catch
+        catch (Exception e)
         {
             Interlocked.Decrement(ref _openStreams);
+            End(until, answered: e is StreamOpenException { Answered: true });
             throw;
+        }
+    }
+
+    /// <summary>Takes no more openings. Returns what <see cref="DoubtUntil"/> is from here on at most.</summary>
+    public TimeSpan Seal()
+    {
+        lock (_opening) _draining = true;
+        return DoubtUntil;
+    }
+
+    private void End(TimeSpan until, bool answered)
+    {
+        lock (_opening)
+        {
+            if (--_pending == 0)
+                _pendingUntil = TimeSpan.MinValue;
+            if (!answered && until > _lostUntil)
+                _lostUntil = until;
         }
     }
 

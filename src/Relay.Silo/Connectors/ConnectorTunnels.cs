@@ -10,6 +10,7 @@ internal sealed class ConnectorTunnels
 {
     private readonly ConcurrentDictionary<Guid, ConnectorTunnel> _attached = new();
     private readonly ConcurrentDictionary<Guid, long> _epochs = new();
+    private readonly ConcurrentDictionary<Guid, TimeSpan> _doubts = new();
 
     /// <summary>A tunnel was registered; on the registering thread.</summary>
     public event Action<ConnectorTunnel>? Added;
@@ -32,12 +33,19 @@ internal sealed class ConnectorTunnels
 
     /// <summary>
     /// A promise: no tunnel of this epoch or a lower one serves here from now on, also one whose attach is just under way. The tunnel
-    /// that is here, if it is of such an epoch, comes back to be closed.
+    /// that is here, if it is of such an epoch, is closed.
     /// </summary>
-    public ConnectorTunnel? Forswear(Guid connectorId, long epoch)
+    /// <returns>When the promise holds: openings that were sent before may still be taken until then. In the past: it holds now.</returns>
+    public TimeSpan Forswear(Guid connectorId, long epoch)
     {
         Admit(connectorId, epoch + 1);
-        return _attached.TryGetValue(connectorId, out var tunnel) && tunnel.Epoch <= epoch ? tunnel : null;
+        if (_attached.TryGetValue(connectorId, out var tunnel) && tunnel.Epoch <= epoch)
+        {
+            Remove(tunnel);
+            tunnel.Dispose();
+        }
+
+        return _doubts.GetValueOrDefault(connectorId, TimeSpan.MinValue);
     }
 
     /// <summary>Registers a tunnel; false: one with a higher epoch is or was here.</summary>
@@ -52,9 +60,25 @@ internal sealed class ConnectorTunnels
         return true;
     }
 
-    /// <summary>Takes whatever tunnel the connector has here out of the registry, to be closed before a new one opens.</summary>
-    public ConnectorTunnel? Take(Guid connectorId) => _attached.TryRemove(connectorId, out var tunnel) ? tunnel : null;
+    /// <summary>Takes the tunnel that the connector has here under a lower epoch out of the registry, to be closed before the new one opens.</summary>
+    public ConnectorTunnel? TakeOlder(Guid connectorId, long epoch)
+    {
+        if (!_attached.TryGetValue(connectorId, out var tunnel) || tunnel.Epoch >= epoch)
+            return null;
+        Remove(tunnel);
+        return tunnel;
+    }
 
-    /// <summary>Removes this very tunnel.</summary>
-    public void Remove(ConnectorTunnel tunnel) => _attached.TryRemove(new KeyValuePair<Guid, ConnectorTunnel>(tunnel.Connector.ConnectorId, tunnel));
+    /// <summary>Removes this very tunnel. What it has opened without an answer is remembered as long as it matters.</summary>
+    public void Remove(ConnectorTunnel tunnel)
+    {
+        _attached.TryRemove(new KeyValuePair<Guid, ConnectorTunnel>(tunnel.Connector.ConnectorId, tunnel));
+        Doubt(tunnel);
+    }
+
+    private void Doubt(ConnectorTunnel tunnel)
+    {
+        if (tunnel.Seal() is var until && until > TimeSpan.MinValue)
+            _doubts.AddOrUpdate(tunnel.Connector.ConnectorId, until, (_, known) => known > until ? known : until);
+    }
 }

@@ -30,10 +30,12 @@ internal sealed class HolderProbe : IHolderProbe
     private readonly ConnectorTunnels _tunnels;
     private readonly ISiloHttp _silos;
     private readonly SiloIdentity _self;
+    private readonly ServingRight _right;
     private readonly TimeProvider _time;
 
-    public HolderProbe(ConnectorTunnels tunnels, ISiloHttp silos, SiloIdentity self, TimeProvider time)
+    public HolderProbe(ConnectorTunnels tunnels, ISiloHttp silos, SiloIdentity self, ServingRight right, TimeProvider time)
     {
+        _right = right;
         _tunnels = tunnels;
         _silos = silos;
         _self = self;
@@ -43,13 +45,14 @@ internal sealed class HolderProbe : IHolderProbe
     public async ValueTask<HolderState> ProbeAsync(ConnectorLease holder, CancellationToken cancellationToken)
     {
         if (holder.Silo == _self.Address)
-            return await ProbeHereAsync(holder.ConnectorId, holder.Epoch, cancellationToken) ? HolderState.Alive : HolderState.Dead;
+            return await ProbeHereAsync(holder.ConnectorId, holder.SiloIncarnation, holder.Epoch, cancellationToken);
         using var request = new HttpRequestMessage(HttpMethod.Get, $"https://{holder.Silo}{ConnectorGridRoutes.Probe(holder.ConnectorId)}")
         {
             Version = HttpVersion.Version20,
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,
         };
         request.Headers.TryAddWithoutValidation(TunnelWire.EpochHeader, holder.Epoch.ToString(CultureInfo.InvariantCulture));
+        request.Headers.TryAddWithoutValidation(ConnectorGridRoutes.HolderHeader, holder.SiloIncarnation.ToString());
         using var late = new CancellationTokenSource(TunnelWire.ProbeDeadline + TunnelWire.ProbeDeadline, _time);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
@@ -69,13 +72,19 @@ internal sealed class HolderProbe : IHolderProbe
         }
     }
 
-    /// <summary>False: no tunnel of this epoch here, or its agent did not answer. That is a promise: none will be served any more.</summary>
-    public async ValueTask<bool> ProbeHereAsync(Guid connectorId, long epoch, CancellationToken cancellationToken)
+    /// <summary>
+    /// Dead: no tunnel of this epoch here, or its agent did not answer. That is a promise: none will be served any more. Unknown: it is
+    /// over too, but an opening that was sent before may still be taken; for seconds.
+    /// </summary>
+    /// <param name="holder">The start of this silo that the lease names; one that is over may have left an opening on its way.</param>
+    public async ValueTask<HolderState> ProbeHereAsync(Guid connectorId, Guid holder, long epoch, CancellationToken cancellationToken)
     {
         if (_tunnels.Find(connectorId) is { } tunnel && tunnel.Epoch >= epoch && await tunnel.PingAsync(TunnelWire.ProbeDeadline, cancellationToken))
-            return true;
+            return HolderState.Alive;
         // The lease of an attach that is not finished yet may be known to the one who asks, and not be registered here.
-        _tunnels.Forswear(connectorId, epoch)?.Dispose();
-        return false;
+        var doubt = _tunnels.Forswear(connectorId, epoch);
+        if (holder != _self.Incarnation && _right.EarlierStartsAreOver > doubt)
+            doubt = _right.EarlierStartsAreOver;
+        return doubt >= _right.Now ? HolderState.Unknown : HolderState.Dead;
     }
 }

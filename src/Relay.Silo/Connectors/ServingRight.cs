@@ -8,6 +8,9 @@ internal sealed class ServingRight(SiloFence fence, BootClock clock)
 {
     public TimeSpan Now => clock.Now;
 
+    /// <summary>When nothing can arrive any more that an earlier process at this address has sent to an agent.</summary>
+    public TimeSpan EarlierStartsAreOver { get; init; } = clock.Now + (fence.HoldFor * (1 + (2 * FenceTimes.MaxDrift)));
+
     /// <summary>False: cut off from store and majority, or fenced.</summary>
     public bool Holds => fence.MayServe(clock.Now);
 

@@ -29,6 +29,8 @@ internal sealed class SiloFence(FenceTimes times, Voter self)
 
     public Voter Self => self;
 
+    public TimeSpan HoldFor => times.HoldFor;
+
     /// <summary>This start of the silo is over: the store or a peer said so. Final.</summary>
     public bool IsFenced
     {

@@ -14,3 +14,8 @@ CREATE INDEX silo_fence_fenced ON silo_fence (fenced_at) WHERE fenced_at IS NOT 
 -- A lease that its holder gave up; any other that has lapsed may still be held by a silo that cannot tell the store.
 -- Not a new column: a silo of the version before, which would not know it, must not leave it set when it takes the lease.
 UPDATE connector_lease SET expires_at = '-infinity' WHERE expires_at <= now();
+
+-- Attaches of one agent instance are numbered: one that was executed late, after a later one of the same instance, wins nothing.
+ALTER TABLE connector_lease
+  ADD COLUMN attempt    bigint NOT NULL DEFAULT 0,
+  ADD COLUMN attempt_of uuid;                   -- the instance that attempt counts for; null: it does not number them

@@ -172,7 +172,7 @@ public sealed class AttachTests(ConnectorGrid grid) : IClassFixture<ConnectorGri
         await using var silo = await TestSilo.StartAsync(grid, "silo-a");
         var connector = await grid.CreateConnectorAsync(silo);
         // Somebody has read the row of an attach that is not finished here, and asks.
-        Assert.False(await silo.Probe.ProbeHereAsync(connector.Id, 1, Cancel));
+        Assert.Equal(HolderState.Dead, await silo.Probe.ProbeHereAsync(connector.Id, silo.Identity.Incarnation, 1, Cancel));
         await using var late = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
         Assert.Equal(1, late.Answer.Epoch);
         Assert.Equal(0, await ReadToEndAsync(late.Stream));
@@ -190,6 +190,44 @@ public sealed class AttachTests(ConnectorGrid grid) : IClassFixture<ConnectorGri
         await using var newcomer = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
         Assert.True(newcomer.Answer.Accepted, newcomer.Answer.Message);
         Assert.Equal(4, newcomer.Answer.Epoch);
+    }
+
+    [Fact]
+    public async Task A_silo_that_has_just_started_does_not_vouch_for_what_its_earlier_start_has_sent()
+    {
+        await using var silo = await TestSilo.StartAsync(grid, "silo-a", justStarted: true);
+        var connector = await grid.CreateConnectorAsync(silo);
+        await grid.ExecuteAsync(
+            "INSERT INTO connector_lease (connector_id, epoch, silo, silo_incarnation, agent_instance, expires_at) VALUES (@Id, 3, @Address, gen_random_uuid(), gen_random_uuid(), now() + interval '1 hour')",
+            new { connector.Id, silo.Identity.Address });
+        Assert.True(silo.Right.EarlierStartsAreOver > silo.Right.Now);
+        await using var newcomer = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
+        Assert.Equal(AttachCodes.Unavailable, newcomer.Answer.Code);
+        Assert.Equal(HolderState.Dead, await silo.Probe.ProbeHereAsync(connector.Id, silo.Identity.Incarnation, 3, Cancel));
+    }
+
+    [Fact]
+    public async Task An_opening_without_an_answer_delays_the_newcomer_while_it_may_still_be_taken()
+    {
+        await using var silo = await TestSilo.StartAsync(grid, "silo-a", keep: false);
+        var connector = await grid.CreateConnectorAsync(silo);
+        await using var hung = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
+        var tunnel = await silo.AttachedAsync(connector);
+        Assert.Equal(TimeSpan.MinValue, tunnel.DoubtUntil);
+        // The agent answers nothing: the request is in its socket's buffer.
+        using (var giveUp = new CancellationTokenSource())
+        {
+            var opening = tunnel.OpenAsync(Guid.NewGuid(), StreamTarget.Tcp("127.0.0.1", 1), TimeSpan.FromMinutes(1), giveUp.Token);
+            await giveUp.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await opening);
+        }
+
+        Assert.True(tunnel.DoubtUntil > silo.Right.Now);
+        Assert.Equal(HolderState.Unknown, await silo.Probe.ProbeHereAsync(connector.Id, silo.Identity.Incarnation, tunnel.Epoch, Cancel));
+        Assert.Null(silo.Tunnels.Find(connector.Id));
+        await Until.TrueAsync(() => tunnel.DoubtUntil < silo.Right.Now, "its time is over");
+        await using var newcomer = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
+        Assert.True(newcomer.Answer.Accepted, newcomer.Answer.Message);
     }
 
     [Fact]

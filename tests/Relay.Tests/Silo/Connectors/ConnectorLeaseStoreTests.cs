@@ -22,7 +22,7 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
 
             // Every client in another order, so that they meet everywhere.
             foreach (var connector in connectors.OrderBy(_ => Random.Shared.Next()))
-                mine.Add((connector.Id, await store.AttachAsync(connector.Id, Guid.NewGuid(), $"agent-{n}", 0, Ttl, null, Cancel)));
+                mine.Add((connector.Id, await store.AttachAsync(connector.Id, Guid.NewGuid(), $"agent-{n}", 0, null, Ttl, null, Cancel)));
             return mine;
         }));
 
@@ -43,8 +43,8 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
     {
         var connector = await grid.CreateConnectorAsync();
         var agent = Guid.NewGuid();
-        var first = await Store("a:1").AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
-        var second = await Store("b:1").AttachAsync(connector.Id, agent, "y", 1, Ttl, null, Cancel);
+        var first = await Store("a:1").AttachAsync(connector.Id, agent, "x", 0, null, Ttl, null, Cancel);
+        var second = await Store("b:1").AttachAsync(connector.Id, agent, "y", 1, null, Ttl, null, Cancel);
         Assert.Equal(1, first.Won!.Epoch);
         Assert.Equal(2, second.Won!.Epoch);
         Assert.Equal("b:1", second.Won.Silo);
@@ -56,8 +56,8 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
         var connector = await grid.CreateConnectorAsync();
         var agent = Guid.NewGuid();
         var (old, current) = (Store("a:1"), Store("b:1"));
-        await old.AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
-        await current.AttachAsync(connector.Id, agent, "y", 0, Ttl, null, Cancel);
+        await old.AttachAsync(connector.Id, agent, "x", 0, null, Ttl, null, Cancel);
+        await current.AttachAsync(connector.Id, agent, "y", 0, null, Ttl, null, Cancel);
         Assert.Empty(await old.RenewAsync([(connector.Id, 1)], Ttl, Cancel));
         Assert.Empty(await old.RenewAsync([(connector.Id, 2)], Ttl, Cancel));
         Assert.Equal([connector.Id], await current.RenewAsync([(connector.Id, 2)], Ttl, Cancel));
@@ -70,10 +70,10 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
     {
         var connector = await grid.CreateConnectorAsync();
         var (holder, newcomer) = (Store("a:1"), Store("b:1"));
-        await holder.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, Ttl, null, Cancel);
+        await holder.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, null, Ttl, null, Cancel);
         // As if the clock had jumped the other way.
         await grid.ExecuteAsync($"UPDATE connector_lease SET expires_at = expires_at {jump} WHERE connector_id = @Id", new { connector.Id });
-        Assert.Equal(1, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, Ttl, null, Cancel)).Holder!.Epoch);
+        Assert.Equal(1, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, null, Ttl, null, Cancel)).Holder!.Epoch);
         Assert.True(Assert.Single(await newcomer.ReadLiveAsync([connector.Id], Cancel)).Live);
         Assert.Equal([connector.Id], await holder.RenewAsync([(connector.Id, 1)], Ttl, Cancel));
     }
@@ -84,10 +84,10 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
         var connector = await grid.CreateConnectorAsync();
         var (holder, newcomer) = (Store("a:1"), Store("b:1"));
         var agent = Guid.NewGuid();
-        await holder.AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
-        await holder.AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
-        Assert.Equal(2, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, Ttl, 1, Cancel)).Holder!.Epoch);
-        Assert.Equal(3, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, Ttl, 2, Cancel)).Won!.Epoch);
+        await holder.AttachAsync(connector.Id, agent, "x", 0, null, Ttl, null, Cancel);
+        await holder.AttachAsync(connector.Id, agent, "x", 0, null, Ttl, null, Cancel);
+        Assert.Equal(2, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, null, Ttl, 1, Cancel)).Holder!.Epoch);
+        Assert.Equal(3, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, null, Ttl, 2, Cancel)).Won!.Epoch);
         Assert.Empty(await holder.RenewAsync([(connector.Id, 2)], Ttl, Cancel));
     }
 
@@ -96,11 +96,30 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
     {
         var connector = await grid.CreateConnectorAsync();
         var (holder, newcomer) = (Store("a:1"), Store("b:1"));
-        await holder.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, Ttl, null, Cancel);
+        await holder.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, null, Ttl, null, Cancel);
         Assert.True(await holder.ReleaseAsync(connector.Id, 1, Cancel));
         Assert.Empty(await holder.RenewAsync([(connector.Id, 1)], Ttl, Cancel));
         Assert.Empty(await holder.ReadLiveAsync([connector.Id], Cancel));
-        Assert.Equal(2, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, Ttl, null, Cancel)).Won!.Epoch);
+        Assert.Equal(2, (await newcomer.AttachAsync(connector.Id, Guid.NewGuid(), "y", 0, null, Ttl, null, Cancel)).Won!.Epoch);
+    }
+
+    [Fact]
+    public async Task An_attach_that_is_executed_late_wins_nothing()
+    {
+        var connector = await grid.CreateConnectorAsync();
+        var (slow, quick) = (Store("a:1"), Store("b:1"));
+        var agent = Guid.NewGuid();
+        Assert.Equal(1, (await slow.AttachAsync(connector.Id, agent, "x", 0, 1, Ttl, null, Cancel)).Won!.Epoch);
+        Assert.Equal(2, (await quick.AttachAsync(connector.Id, agent, "x", 1, 3, Ttl, null, Cancel)).Won!.Epoch);
+        // Sent before, by an agent that gave up on the answer; whoever won with it would find nobody there and give the lease away.
+        Assert.Equal(2, (await slow.AttachAsync(connector.Id, agent, "x", 1, 2, Ttl, null, Cancel)).Holder!.Epoch);
+        Assert.True(await quick.ReleaseAsync(connector.Id, 2, Cancel));
+        Assert.Equal(2, (await slow.AttachAsync(connector.Id, agent, "x", 1, 2, Ttl, null, Cancel)).Holder!.Epoch);
+        // Another instance has its own count, and one without numbers has none.
+        Assert.Equal(3, (await slow.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, 1, Ttl, null, Cancel)).Won!.Epoch);
+        Assert.True(await slow.ReleaseAsync(connector.Id, 3, Cancel));
+        Assert.Equal(4, (await slow.AttachAsync(connector.Id, agent, "x", 0, null, Ttl, null, Cancel)).Won!.Epoch);
+        Assert.Equal(5, (await slow.AttachAsync(connector.Id, agent, "x", 0, null, Ttl, null, Cancel)).Won!.Epoch);
     }
 
     [Fact]
@@ -109,8 +128,8 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
         var (mine, theirs) = (await grid.CreateConnectorAsync(), await grid.CreateConnectorAsync());
         var asker = Store("a:1", out var askerId);
         var peer = Store("b:1");
-        await asker.AttachAsync(mine.Id, Guid.NewGuid(), "x", 0, Ttl, null, Cancel);
-        await peer.AttachAsync(theirs.Id, Guid.NewGuid(), "x", 0, Ttl, null, Cancel);
+        await asker.AttachAsync(mine.Id, Guid.NewGuid(), "x", 0, null, Ttl, null, Cancel);
+        await peer.AttachAsync(theirs.Id, Guid.NewGuid(), "x", 0, null, Ttl, null, Cancel);
         Assert.Equal([mine.Id], await peer.RenewAsync(askerId, [(mine.Id, 1), (theirs.Id, 1)], Ttl, Cancel));
     }
 
@@ -119,7 +138,7 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
     {
         var connector = await grid.CreateConnectorAsync();
         var store = Store("a:1");
-        await store.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, Ttl, null, Cancel);
+        await store.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, null, Ttl, null, Cancel);
         var before = (await store.ReadAsync(connector.Id, Cancel))!;
         Assert.DoesNotContain(await store.ReadStaleAsync(TimeSpan.FromMinutes(1), Cancel), l => l.ConnectorId == connector.Id);
         await store.RenewAsync([(connector.Id, 1)], Ttl - TimeSpan.FromMinutes(2), Cancel);
@@ -133,8 +152,8 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
         var connector = await grid.CreateConnectorAsync();
         var store = Store("a:1");
         var agent = Guid.NewGuid();
-        await store.AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
-        await store.AttachAsync(connector.Id, agent, "x", 0, Ttl, null, Cancel);
+        await store.AttachAsync(connector.Id, agent, "x", 0, null, Ttl, null, Cancel);
+        await store.AttachAsync(connector.Id, agent, "x", 0, null, Ttl, null, Cancel);
         Assert.False(await store.ReleaseAsync(connector.Id, 1, Cancel));
         Assert.True((await store.ReadAsync(connector.Id, Cancel))!.Live);
         Assert.True(await store.ReleaseAsync(connector.Id, 2, Cancel));
@@ -150,7 +169,7 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
     public async Task An_epoch_the_agent_has_seen_counts_but_cannot_use_the_numbers_up(long claimed, long expected)
     {
         var connector = await grid.CreateConnectorAsync();
-        var outcome = await Store("a:1").AttachAsync(connector.Id, Guid.NewGuid(), "x", claimed, Ttl, null, Cancel);
+        var outcome = await Store("a:1").AttachAsync(connector.Id, Guid.NewGuid(), "x", claimed, null, Ttl, null, Cancel);
         Assert.Equal(expected, outcome.Won!.Epoch);
     }
 

@@ -79,7 +79,7 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public required HolderProbe Probe { get; init; }
 
-    public static async Task<TestSilo> StartAsync(ConnectorGrid grid, string name, bool keep = true)
+    public static async Task<TestSilo> StartAsync(ConnectorGrid grid, string name, bool keep = true, bool justStarted = false)
     {
         var time = TimeProvider.System;
         var certificate = grid.CertificateFor(name);
@@ -92,7 +92,13 @@ internal sealed class TestSilo : IAsyncDisposable
         var leases = new ConnectorLeaseStore(grid.Postgres.DataSource, identity);
         var records = new ConnectorRecords(grid.Postgres.DataSource, identity);
         var directory = new LeaseDirectory(leases);
-        var probe = new HolderProbe(tunnels, links, identity, time);
+        // A silo alone is its own majority: it may always serve, until a test says otherwise.
+        var fence = new SiloFence(FenceTimes.Default, new Voter(identity.Address, identity.Incarnation));
+        fence.Adopt([fence.Self]);
+        var right = new ServingRight(fence, new BootClock(time));
+        if (!justStarted)
+            right = new ServingRight(fence, new BootClock(time)) { EarlierStartsAreOver = TimeSpan.Zero };
+        var probe = new HolderProbe(tunnels, links, identity, right, time);
         var app = await StartGridAsync(gridSocket, certificate, new ConnectorGridRoutes(tunnels, probe));
 
         var connectorSocket = Bind();
@@ -104,10 +110,6 @@ internal sealed class TestSilo : IAsyncDisposable
         Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);
-        // A silo alone is its own majority: it may always serve, until a test says otherwise.
-        var fence = new SiloFence(FenceTimes.Default, new Voter(identity.Address, identity.Incarnation));
-        fence.Adopt([fence.Self]);
-        var right = new ServingRight(fence, new BootClock(time));
         var watch = new LeaseWatch(ConnectorLeaseStore.HardTtl);
         var storeProbe = new NoProbe();
         var store = new StoreHealth(storeProbe, reachable: true, time, NullLogger<StoreHealth>.Instance);
