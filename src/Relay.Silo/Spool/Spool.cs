@@ -365,12 +365,12 @@ internal sealed partial class Spool : IDisposable
         public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
-    [LoggerMessage(4501, LogLevel.Warning, "the spool holds {Records} records ({Bytes} bytes) of an earlier start: they are delivered when the store is reachable")]
+    [LoggerMessage(4601, LogLevel.Warning, "the spool holds {Records} records ({Bytes} bytes) of an earlier start: they are delivered when the store is reachable")]
     private static partial void LogRecovered(ILogger logger, long records, long bytes);
 
-    [LoggerMessage(4502, LogLevel.Error, "{Path} is damaged and is kept as it is under .damaged: {Reason}")]
+    [LoggerMessage(4602, LogLevel.Error, "{Path} is damaged and is kept as it is under .damaged: {Reason}")]
     private static partial void LogDamaged(ILogger logger, string path, string reason);
 
-    [LoggerMessage(4503, LogLevel.Error, "the spool cannot be written: {Reason}")]
+    [LoggerMessage(4603, LogLevel.Error, "the spool cannot be written: {Reason}")]
     private static partial void LogNotWritten(ILogger logger, string reason);
 }

@@ -78,6 +78,43 @@ internal sealed partial class StoreHealth : BackgroundService
             _wakeup.Set();
     }
 
+    /// <summary>
+    /// Runs an operation of the store and waits for it no longer than the store is there. What it still does when it was given up
+    /// nobody sees: it must touch nothing that its caller disposes or reuses.
+    /// </summary>
+    /// <exception cref="StoreUnavailableException">The store is out of reach, or has become so before it answered.</exception>
+    public async Task<T> RunAsync<T>(Func<CancellationToken, Task<T>> operation, CancellationToken cancellationToken)
+    {
+        var outage = Outage;
+        if (outage.IsCancellationRequested)
+            throw new StoreUnavailableException();
+        var running = operation(cancellationToken);
+        try
+        {
+            return await running.WaitAsync(outage);
+        }
+        catch (OperationCanceledException e) when (outage.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            _ = running.ContinueWith(static r => _ = r.Exception, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            throw new StoreUnavailableException(inner: e);
+        }
+        catch (Exception e) when (StoreErrors.IsOutage(e))
+        {
+            Suspect(e);
+            throw new StoreUnavailableException(inner: e);
+        }
+    }
+
+    /// <inheritdoc cref="RunAsync{T}"/>
+    public Task RunAsync(Func<CancellationToken, Task> operation, CancellationToken cancellationToken) =>
+        RunAsync(
+            async cancellation =>
+            {
+                await operation(cancellation);
+                return true;
+            },
+            cancellationToken);
+
     /// <summary>Asks once and waits for the verdict; for what must know now. Not while the service runs.</summary>
     internal async Task AskAsync(CancellationToken cancellationToken)
     {
