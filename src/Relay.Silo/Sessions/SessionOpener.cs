@@ -67,7 +67,7 @@ internal sealed partial class SessionOpener(
         registry.Add(session, organization.Version);
         try
         {
-            var login = await credentials.CreateAsync(session.Facts, socket, cancellationToken);
+            var login = credentials.Create(session.Facts, socket);
             return session.Outcome is { } over
                 ? Refusal(session.Id, decisionId, $"The session has ended: {over}.")
                 : new OpenSessionResponse(true, session.Id, decisionId, null, login, new RecordingSettings(socket.RecordingEnabled, verdict.Decision.RecordInput), session.EndsAt);

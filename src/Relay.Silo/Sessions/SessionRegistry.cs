@@ -257,8 +257,12 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     {
         foreach (var session in _live.Values)
         {
-            if (session.Row is { } row)
-                await _store.InsertAsync(row, cancellationToken);
+            if (session.Row is not { } row)
+                continue;
+            await _store.InsertAsync(row, cancellationToken);
+            // Its end may have been written before the row was there again.
+            if (session.Outcome is { } outcome)
+                await _store.EndAsync(session, outcome, audit: null, cancellationToken);
         }
     }
 

@@ -143,18 +143,19 @@ internal sealed class SessionStore(HistoryLog history, NpgsqlDataSource database
     /// </summary>
     /// <param name="grace">After the last sign of life of a silo that was declared dead.</param>
     /// <param name="silence">After the last sign of life of one that nobody declared dead.</param>
-    public async Task<int> ReapAsync(TimeSpan grace, TimeSpan silence, CancellationToken cancellationToken)
+    /// <param name="living">Starts of silos that are known to live, whatever the store has heard of them.</param>
+    public async Task<int> ReapAsync(TimeSpan grace, TimeSpan silence, IReadOnlyList<Guid> living, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         return await connection.ExecuteAsync(new CommandDefinition(
             """
             UPDATE session s SET end_time = now(), reaped = true, outcome = 'connection lost: the silo ' || s.silo || ' is gone'
-            WHERE s.end_time IS NULL AND s.silo_incarnation <> @incarnation AND s.start_time < now() - @grace
+            WHERE s.end_time IS NULL AND s.silo_incarnation <> ALL (@living) AND s.start_time < now() - @grace
               AND NOT EXISTS (
                 SELECT 1 FROM silo_member m WHERE m.incarnation = s.silo_incarnation
                   AND m.alive_at > now() - CASE WHEN m.status = 'dead' THEN @grace ELSE @silence END)
             """,
-            new { incarnation = self.Incarnation, grace, silence },
+            new { living = living.Append(self.Incarnation).ToArray(), grace, silence },
             cancellationToken: cancellationToken));
     }
 }

@@ -36,7 +36,7 @@ internal sealed partial class StoreHealth : BackgroundService
         _probe = probe;
         _time = time;
         _logger = logger;
-        _state = new State(reachable, time.GetUtcNow());
+        _state = new State(reachable, time.GetUtcNow(), null);
         if (reachable)
             _reachable.SetResult();
         else
@@ -50,6 +50,9 @@ internal sealed partial class StoreHealth : BackgroundService
 
     /// <summary>Since when it is as <see cref="Reachable"/> says.</summary>
     public DateTimeOffset Since => _state.Since;
+
+    /// <summary>How long the store has been reachable after an outage; null: it has never been away, or it is.</summary>
+    public TimeSpan? BackFor => _state is { Reachable: true, ByTimestamp: { } at } ? _time.GetElapsedTime(at) : null;
 
     /// <summary>
     /// Cancelled while the store is out of reach: what waits for an answer of the store gives up on it at once, and not when the
@@ -172,7 +175,7 @@ internal sealed partial class StoreHealth : BackgroundService
         {
             if (_state.Reachable == reachable)
                 return;
-            _state = new State(reachable, _time.GetUtcNow());
+            _state = new State(reachable, _time.GetUtcNow(), reachable ? _time.GetTimestamp() : null);
             if (reachable)
             {
                 // The former source is left to whoever still holds its token: without a timer it owns nothing.
@@ -194,7 +197,7 @@ internal sealed partial class StoreHealth : BackgroundService
         Changed?.Invoke();
     }
 
-    private sealed record State(bool Reachable, DateTimeOffset Since);
+    private sealed record State(bool Reachable, DateTimeOffset Since, long? ByTimestamp);
 
     [LoggerMessage(2020, LogLevel.Warning, "store lost: {Reason}")]
     private static partial void LogLost(ILogger logger, string reason);
