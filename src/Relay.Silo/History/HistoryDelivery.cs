@@ -5,11 +5,10 @@ using Relay.Silo.Storage;
 namespace Relay.Silo.History;
 
 /// <summary>
-/// Brings the spool's facts to the store, in order, a batch per transaction. What the store refuses for good is put aside, sealed, with
-/// an error in the log: it must not hold up the rest, and is not thrown away.
+/// Brings the spool's facts to the store, in order, a batch per transaction. What the store does not take must not hold up the rest:
+/// it goes to <see cref="ParkedFacts"/>.
 /// </summary>
-internal sealed partial class HistoryDelivery(
-    NpgsqlDataSource database, StoreHealth health, FactTable table, Spool.Spool spool, RefusedFacts refused, TimeProvider time, ILogger<HistoryDelivery> logger) : BackgroundService
+internal sealed partial class HistoryDelivery(StoreHealth health, FactApplier applier, Spool.Spool spool, ParkedFacts parked, TimeProvider time, ILogger<HistoryDelivery> logger) : BackgroundService
 {
     private const int BatchRecords = 256;
     private const int BatchBytes = 4 * 1024 * 1024;
@@ -58,7 +57,6 @@ internal sealed partial class HistoryDelivery(
 
     private async Task DeliverAsync(SpoolBatch batch, CancellationToken cancellationToken)
     {
-        var results = new List<(Fact Fact, FactResult Result)>(batch.Records.Count);
         var facts = new List<Fact>(batch.Records.Count);
         foreach (var record in batch.Records)
         {
@@ -68,67 +66,50 @@ internal sealed partial class HistoryDelivery(
             }
             catch (InvalidDataException e)
             {
-                await refused.KeepAsync(record.Payload);
+                await parked.KeepAsync(record.Payload);
                 LogUnreadable(logger, e.Message);
             }
         }
 
+        IReadOnlyList<FactFate> fates;
         try
         {
-            await health.RunAsync(cancellation => ApplyAsync(facts, results, cancellation), cancellationToken);
+            fates = await applier.ApplyAsync(facts, cancellationToken);
         }
-        catch (PostgresException e) when (e is { IsTransient: false })
+        catch (PostgresException e) when (!e.IsTransient && !StoreErrors.IsOutage(e))
         {
             // One of them: each by itself, then.
-            results.Clear();
+            LogBatchRefused(logger, e.SqlState);
+            var alone = new List<FactFate>(facts.Count);
             foreach (var fact in facts)
-                await DeliverAloneAsync(fact, results, cancellationToken);
+                alone.Add(await applier.ApplyAloneAsync(fact, cancellationToken));
+            fates = alone;
         }
 
-        foreach (var (fact, result) in results)
+        foreach (var (fact, fate) in facts.Zip(fates))
         {
-            Interlocked.Increment(ref _delivered);
-            LogDelivered(logger, fact.Id, fact.GetType().Name, fact.SessionId, result);
-            if (result == FactResult.Written)
-                continue;
-            // It was acknowledged when nobody could know better.
-            LogRefused(logger, fact.Id, fact.GetType().Name, fact.SessionId, result.ToString());
-            if (fact is ChunkRecorded)
-                await refused.KeepAsync(fact.ToPayload());
-            else
-                refused.Count();
+            switch (fate)
+            {
+                case FactFate.Done:
+                    Interlocked.Increment(ref _delivered);
+                    LogDelivered(logger, fact.Id, fact.GetType().Name, fact.SessionId);
+                    break;
+                case FactFate.Never:
+                    parked.Drop(fact, "refused");
+                    break;
+                default:
+                    await parked.KeepAsync(fact.ToPayload());
+                    LogParked(logger, fact.Id, fact.GetType().Name, fact.SessionId);
+                    break;
+            }
         }
     }
 
-    private async Task DeliverAloneAsync(Fact fact, List<(Fact, FactResult)> results, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await health.RunAsync(cancellation => ApplyAsync([fact], results, cancellation), cancellationToken);
-        }
-        catch (PostgresException e) when (e is { IsTransient: false })
-        {
-            await refused.KeepAsync(fact.ToPayload());
-            LogRefused(logger, fact.Id, fact.GetType().Name, fact.SessionId, e.SqlState);
-        }
-    }
+    [LoggerMessage(4611, LogLevel.Debug, "spool delivered {FactId}: {Kind} of session {SessionId}")]
+    private static partial void LogDelivered(ILogger logger, Guid factId, string kind, Guid sessionId);
 
-    private async Task ApplyAsync(List<Fact> facts, List<(Fact Fact, FactResult Result)> results, CancellationToken cancellationToken)
-    {
-        var applied = new List<(Fact, FactResult)>(facts.Count);
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        foreach (var fact in facts)
-            applied.Add((fact, await table.ApplyAsync(connection, transaction, fact, cancellationToken)));
-        await transaction.CommitAsync(cancellationToken);
-        results.AddRange(applied);
-    }
-
-    [LoggerMessage(4611, LogLevel.Debug, "spool delivered {FactId}: {Kind} of session {SessionId}: {Result}")]
-    private static partial void LogDelivered(ILogger logger, Guid factId, string kind, Guid sessionId, FactResult result);
-
-    [LoggerMessage(4612, LogLevel.Error, "the store refused fact {FactId}: {Kind} of session {SessionId}: {Reason}")]
-    private static partial void LogRefused(ILogger logger, Guid factId, string kind, Guid sessionId, string reason);
+    [LoggerMessage(4612, LogLevel.Warning, "fact {FactId} waits for what is before it: {Kind} of session {SessionId}")]
+    private static partial void LogParked(ILogger logger, Guid factId, string kind, Guid sessionId);
 
     [LoggerMessage(4613, LogLevel.Warning, "{Records} spooled records are not delivered yet: {Reason}")]
     private static partial void LogNotDelivered(ILogger logger, long records, string reason);
@@ -138,4 +119,7 @@ internal sealed partial class HistoryDelivery(
 
     [LoggerMessage(4615, LogLevel.Error, "a record of the spool was put aside: {Reason}")]
     private static partial void LogUnreadable(ILogger logger, string reason);
+
+    [LoggerMessage(4618, LogLevel.Warning, "the store refuses one of the spool's facts ({SqlState}): each is tried by itself")]
+    private static partial void LogBatchRefused(ILogger logger, string sqlState);
 }

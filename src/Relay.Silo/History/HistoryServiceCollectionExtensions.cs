@@ -12,11 +12,14 @@ internal static class HistoryServiceCollectionExtensions
         // By name: silos that share a state folder, as in a test, must not share a spool.
         var folder = Path.Combine(options.StateDirectory, "spool", options.Name);
         services.AddSingleton(s => Open(s, new SpoolOptions { Directory = folder, LimitBytes = options.SpoolLimitBytes }));
-        services.AddSingleton(s => new RefusedFacts(Open(s, new SpoolOptions { Directory = Path.Combine(folder, "refused"), LimitBytes = options.SpoolLimitBytes })));
         services.AddSingleton<FactTable>();
         services.AddSingleton<HistoryLog>();
+        services.AddSingleton<FactApplier>();
+        services.AddSingleton(s => ActivatorUtilities.CreateInstance<ParkedFacts>(
+            s, Open(s, new SpoolOptions { Directory = Path.Combine(folder, "parked"), LimitBytes = options.SpoolLimitBytes })));
         services.AddSingleton<HistoryDelivery>();
         services.AddHostedService(s => s.GetRequiredService<HistoryDelivery>());
+        services.AddHostedService(s => s.GetRequiredService<ParkedFacts>());
         return services;
     }
 
