@@ -30,7 +30,7 @@ internal sealed class FactApplier(NpgsqlDataSource database, StoreHealth health,
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         foreach (var fact in facts)
-            fates.Add(await FateAsync(connection, transaction, fact, await table.ApplyAsync(connection, transaction, fact, cancellation), cancellation));
+            fates.Add(await FateAsync(connection, transaction, fact, cancellation));
         await transaction.CommitAsync(cancellation);
         return fates;
     }, cancellationToken);
@@ -49,16 +49,23 @@ internal sealed class FactApplier(NpgsqlDataSource database, StoreHealth health,
         }
     }
 
-    private static async Task<FactFate> FateAsync(NpgsqlConnection connection, NpgsqlTransaction transaction, Fact fact, FactResult result, CancellationToken cancellationToken)
+    private async Task<FactFate> FateAsync(NpgsqlConnection connection, NpgsqlTransaction transaction, Fact fact, CancellationToken cancellationToken)
     {
-        if (result == FactResult.Written)
-            return FactFate.Done;
-        if (result == FactResult.Gap)
-            return FactFate.Later;
-        // A session that is there and refuses, refuses; one that is not there may still come.
-        return await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
-            "SELECT EXISTS (SELECT 1 FROM session WHERE session_id = @SessionId)", new { fact.SessionId }, transaction, cancellationToken: cancellationToken))
-            ? FactFate.Never
-            : FactFate.Later;
+        var known = false;
+        while (true)
+        {
+            var result = await table.ApplyAsync(connection, transaction, fact, cancellationToken);
+            if (result == FactResult.Written)
+                return FactFate.Done;
+            if (result == FactResult.Gap)
+                return FactFate.Later;
+            // A session that is there and refuses, refuses; but it must have been there when it was asked: another silo may just have brought it.
+            if (known)
+                return FactFate.Never;
+            known = await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
+                "SELECT EXISTS (SELECT 1 FROM session WHERE session_id = @SessionId)", new { fact.SessionId }, transaction, cancellationToken: cancellationToken));
+            if (!known)
+                return FactFate.Later;
+        }
     }
 }

@@ -100,7 +100,9 @@ internal sealed class TestSilo : IAsyncDisposable
         var signals = new DatabaseSignals(grid.Postgres.DataSource, time, NullLogger<DatabaseSignals>.Instance);
         var tokens = new TokenWatch(tunnels, cell, time, NullLogger<TokenWatch>.Instance);
         var acks = new SnapshotAcks(new SnapshotAckStore(grid.Postgres.DataSource, identity), new RevocationMetrics(), time, NullLogger<SnapshotAcks>.Instance);
-        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, NullLogger<SnapshotLoader>.Instance), signals, [tokens], acks, time, NullLogger<SnapshotFeed>.Instance);
+        // Not started: the store of these tests is always there.
+        var health = new StoreHealth(RelayDatabase.CreateProbe(grid.Postgres.ConnectionString), reachable: true, time, NullLogger<StoreHealth>.Instance);
+        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, NullLogger<SnapshotLoader>.Instance), signals, health, [tokens], acks, time, NullLogger<SnapshotFeed>.Instance);
         Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);

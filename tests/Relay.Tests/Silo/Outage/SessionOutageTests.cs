@@ -140,7 +140,7 @@ public sealed class SessionOutageTests
         }
 
         await outage.HealAsync();
-        Assert.Equal("loopback", await outage.Silo.QueryAsync<string>("SELECT connector_name FROM session WHERE session_id = @SessionId", new { opened.SessionId }));
+        Assert.StartsWith("127.0.0.1:", await outage.Silo.QueryAsync<string>("SELECT target FROM session WHERE session_id = @SessionId", new { opened.SessionId }));
     }
 
     [Fact]
