@@ -1,3 +1,4 @@
+using Relay.Protocol.Tunnel;
 using Relay.Silo.Fencing;
 using Relay.Silo.History;
 using Relay.Silo.Snapshots;
@@ -7,7 +8,7 @@ namespace Relay.Silo.Sessions;
 
 /// <summary>Obeys kills that were written to the session table, from whichever silo, and clears up after silos that died.</summary>
 internal sealed partial class SessionKillWatch(
-    SessionRegistry registry, SessionStore store, DatabaseSignals signals, StoreHealth health, HistoryLog history, SiloFence fence, LeaseClock clock,
+    SessionRegistry registry, SessionStore store, DatabaseSignals signals, StoreHealth health, HistoryLog history, SiloFence fence, BootClock clock,
     TimeProvider time, ILogger<SessionKillWatch> logger) : BackgroundService
 {
     /// <summary>The longest a lost notification can delay a kill.</summary>
