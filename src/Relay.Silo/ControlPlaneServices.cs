@@ -13,7 +13,17 @@ internal static class ControlPlaneServices
         services.AddSingleton(control.Database);
         services.AddSingleton(control.Database.DataSource);
         services.AddSingleton<IStoreProbe>(control.Database.Probe);
-        services.AddSingleton(s => new StoreHealth(s.GetRequiredService<IStoreProbe>(), reachable: true, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<StoreHealth>>()));
+        services.AddSingleton(s =>
+        {
+            var health = new StoreHealth(s.GetRequiredService<IStoreProbe>(), reachable: true, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<StoreHealth>>());
+            // Connections into an outage are not worth keeping: some would only be found dead when they are used again.
+            health.Changed += () =>
+            {
+                if (!health.Reachable)
+                    control.Database.DataSource.Clear();
+            };
+            return health;
+        });
         services.AddHostedService(s => s.GetRequiredService<StoreHealth>());
         services.AddSingleton(control.Vault);
         services.AddSingleton<IAuthorities>(control.Authorities);

@@ -32,8 +32,21 @@ internal sealed class ConnectorRecords
                 request.SshHostKey is { Length: <= 8192 } key ? key : null, request.SshUsers?.Take(MaxUsers).Select(u => Cut(u)).ToArray()),
             ConnectorMetadataJson.Default.ConnectorMetadata);
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
+
+        // A host key that changed is something sessions are opened by: every silo must have it in its snapshot.
         await connection.ExecuteAsync(new CommandDefinition(
-            "UPDATE connector SET last_seen_at = now(), metadata = @metadata::jsonb WHERE connector_id = @ConnectorId",
+            """
+            WITH former AS (
+              SELECT connector_id, organization_id, metadata->>'ssh_host_key' AS host_key FROM connector WHERE connector_id = @ConnectorId
+            ), seen AS (
+              UPDATE connector SET last_seen_at = now(), metadata = @metadata::jsonb WHERE connector_id = @ConnectorId
+            ), bumped AS (
+              UPDATE organization o SET version = version + 1 FROM former f
+              WHERE o.organization_id = f.organization_id AND f.host_key IS DISTINCT FROM @metadata::jsonb->>'ssh_host_key'
+              RETURNING o.organization_id
+            )
+            SELECT pg_notify('relay_org', organization_id::text) FROM bumped
+            """,
             new { metadata, connector.ConnectorId },
             cancellationToken: cancellationToken));
         var silos = await connection.QueryAsync<string>(new CommandDefinition(

@@ -134,6 +134,12 @@ internal sealed class SiloFence(FenceTimes times, Voter self)
         lock (_lock) return [.. _peers.Where(p => p.Value.StoreAt is { } at && now - at <= times.HeardFor).Select(p => new Voter(p.Key, p.Value.Incarnation))];
     }
 
+    /// <summary>Starts of silos that answered lately: they live, whatever the store has not heard of them.</summary>
+    public IReadOnlyList<Guid> Heard(TimeSpan now)
+    {
+        lock (_lock) return [.. _peers.Values.Where(p => p.HeardAt is { } at && now - at <= times.HeardFor).Select(p => p.Incarnation)];
+    }
+
     /// <summary>Whether it is known here that a silo is fenced in the store.</summary>
     public bool Knows(Guid incarnation)
     {

@@ -107,8 +107,11 @@ internal sealed partial class GatewayRoutes(
         await WriteAsync(context, new ControlMessage("silos", null, null, announcer.ForGateways()));
         try
         {
-            foreach (var dead in await registry.ReconcileAsync(gateway, claim.Sessions, subscriptions.IsOnly(subscription), stop.Token))
-                await WriteAsync(context, new ControlMessage("end_session", dead, "the session is over"));
+            var (dead, undecided) = await registry.ReconcileAsync(gateway, claim.Sessions, subscriptions.IsOnly(subscription), stop.Token);
+            foreach (var session in dead)
+                await WriteAsync(context, new ControlMessage("end_session", session, "the session is over"));
+            if (undecided.Count > 0)
+                _ = DecideLaterAsync(gateway, undecided, subscription, stop.Token);
             await SendAsync(context, gateway, subscription, stop.Token);
         }
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested && drain.Token.IsCancellationRequested)
@@ -122,6 +125,27 @@ internal sealed partial class GatewayRoutes(
             LogUnsubscribed(logger, gateway);
             if (!drain.Token.IsCancellationRequested && subscriptions.IsOnly(subscription))
                 await MissAsync(gateway);
+        }
+    }
+
+    // Without the store nobody can say whose they are. Nothing can have ended them meanwhile but their own silo or gateway.
+    private async Task DecideLaterAsync(string gateway, IReadOnlyList<Guid> sessions, GatewaySubscriptions.Subscription subscription, CancellationToken cancellationToken)
+    {
+        LogUndecided(logger, gateway, sessions.Count);
+        try
+        {
+            while (sessions.Count > 0)
+            {
+                await store.WhenReachableAsync(cancellationToken);
+                (var dead, sessions) = await registry.ReconcileAsync(gateway, sessions, isOnlyStream: false, cancellationToken);
+                foreach (var session in dead)
+                    subscription.Offer(new ControlMessage("end_session", session, "the session is over"));
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException || !cancellationToken.IsCancellationRequested)
+        {
+            if (e is not OperationCanceledException)
+                LogNotSighted(logger, gateway, e.Message);
         }
     }
 
@@ -161,7 +185,7 @@ internal sealed partial class GatewayRoutes(
             if (store.Reachable && _hellos.TryGetValue(gateway, out var hello))
                 await directory.GatewaySeenAsync(gateway, hello.SshAddress, hello.Version, self.Address, cancellationToken);
         }
-        catch (Npgsql.NpgsqlException e)
+        catch (Exception e) when (StoreErrors.IsOutage(e))
         {
             // Only the directory goes stale; the control stream must not end with the database.
             LogNotSighted(logger, gateway, e.Message);
@@ -175,7 +199,7 @@ internal sealed partial class GatewayRoutes(
         {
             await directory.GatewayGoneAsync(gateway, self.Address, CancellationToken.None);
         }
-        catch (Npgsql.NpgsqlException e)
+        catch (Exception e) when (StoreErrors.IsOutage(e))
         {
             LogNotSighted(logger, gateway, e.Message);
         }
@@ -202,4 +226,7 @@ internal sealed partial class GatewayRoutes(
 
     [LoggerMessage(4008, LogLevel.Warning, "gateway {Gateway} could not be marked as seen: {Reason}")]
     private static partial void LogNotSighted(ILogger logger, string gateway, string reason);
+
+    [LoggerMessage(4013, LogLevel.Warning, "gateway {Gateway} has {Sessions} sessions that this silo does not know, and the database cannot be asked: they are left alone until it can")]
+    private static partial void LogUndecided(ILogger logger, string gateway, int sessions);
 }

@@ -7,4 +7,7 @@ internal sealed partial class GridServer
 
     [LoggerMessage(4002, LogLevel.Error, "grid request failed: {Method} {Route}, request {RequestId}")]
     private static partial void LogRequestFailed(ILogger logger, string method, string route, string requestId, Exception exception);
+
+    [LoggerMessage(4012, LogLevel.Warning, "grid request needs the database, which is away: {Method} {Route}, request {RequestId}: {Reason}")]
+    private static partial void LogStoreAway(ILogger logger, string method, string route, string requestId, string reason);
 }

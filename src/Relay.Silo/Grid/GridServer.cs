@@ -11,6 +11,8 @@ using Relay.Protocol.Tunnel;
 using Relay.Silo.Connectors;
 using Relay.Silo.Hosting;
 using Relay.Silo.Sessions;
+using Relay.Silo.Spool;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.Grid;
 
@@ -190,6 +192,15 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         catch (Microsoft.AspNetCore.Http.BadHttpRequestException e)
         {
             await GridReply.RefuseAsync(context, e.StatusCode, "bad_request", e.Message);
+        }
+        catch (Exception e) when (StoreErrors.IsOutage(e) && !context.Response.HasStarted)
+        {
+            LogStoreAway(_logger, context.Request.Method, context.GetEndpoint()?.DisplayName ?? "no route", context.TraceIdentifier, e.Message);
+            await GridReply.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "store_unavailable", "the database cannot be reached, and this cannot be answered without it");
+        }
+        catch (SpoolFullException e) when (!context.Response.HasStarted)
+        {
+            await GridReply.RefuseAsync(context, StatusCodes.Status507InsufficientStorage, "spool_full", $"the database cannot be reached and {e.Message}");
         }
         catch (Exception e)
         {

@@ -1,11 +1,12 @@
 using Relay.Protocol.Grid;
+using Relay.Silo.History;
 using Relay.Silo.Recordings;
 using Relay.Silo.Sessions;
 
 namespace Relay.Silo.Grid;
 
 /// <summary>Takes recording chunks from gateways, also shortly after a session's end.</summary>
-internal sealed partial class RecordingRoute(RecordingStore store, TimeProvider time, ILogger<RecordingRoute> logger) : IGridRoutes
+internal sealed partial class RecordingRoute(HistoryLog history, TimeProvider time, ILogger<RecordingRoute> logger) : IGridRoutes
 {
     public void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost(GridRoutes.Sessions + "/{session:guid}/recordings/{recording:int:min(0)}/chunks/{sequence:int:min(0)}", AppendAsync).For(GridRole.Gateway);
@@ -25,8 +26,14 @@ internal sealed partial class RecordingRoute(RecordingStore store, TimeProvider 
             return;
         var last = context.Request.Query["last"] == "true";
         var title = PlainText.Clean(context.Request.Query["title"].ToString(), RecordingLimits.MaxTitleLength);
-        var result = await store.AppendAsync(session, context.GridPeer().Name, recording, sequence, chunk, title, last, context.RequestAborted);
-        if (result == ChunkResult.Stored)
+
+        // What cannot be replayed must not be acknowledged.
+        var result = ChunkInflater.TryInflate(chunk) is null
+            ? FactResult.Malformed
+            : await history.WriteAsync(
+                new ChunkRecorded { SessionId = session, Gateway = context.GridPeer().Name, Recording = recording, Sequence = sequence, Title = title, Last = last, Gzip = chunk },
+                context.RequestAborted);
+        if (result == FactResult.Written)
         {
             context.Response.StatusCode = StatusCodes.Status204NoContent;
             return;
@@ -35,9 +42,9 @@ internal sealed partial class RecordingRoute(RecordingStore store, TimeProvider 
         LogRefused(logger, session, recording, sequence, result);
         var (status, code, message) = result switch
         {
-            ChunkResult.Gap => (StatusCodes.Status409Conflict, "gap", "an earlier chunk is missing"),
-            ChunkResult.Ended => (StatusCodes.Status409Conflict, "recording_ended", "the recording has its last chunk"),
-            ChunkResult.Malformed => (StatusCodes.Status400BadRequest, "bad_chunk", $"a chunk is gzip of at most {RecordingLimits.MaxInflatedBytes} bytes"),
+            FactResult.Gap => (StatusCodes.Status409Conflict, "gap", "an earlier chunk is missing"),
+            FactResult.Ended => (StatusCodes.Status409Conflict, "recording_ended", "the recording has its last chunk"),
+            FactResult.Malformed => (StatusCodes.Status400BadRequest, "bad_chunk", $"a chunk is gzip of at most {RecordingLimits.MaxInflatedBytes} bytes"),
             _ => (StatusCodes.Status404NotFound, "no_session", "there is no such recorded session of this gateway"),
         };
         await GridReply.RefuseAsync(context, status, code, message);
@@ -47,5 +54,5 @@ internal sealed partial class RecordingRoute(RecordingStore store, TimeProvider 
         int.Parse((string)context.GetRouteValue(name)!, System.Globalization.CultureInfo.InvariantCulture);
 
     [LoggerMessage(4011, LogLevel.Warning, "chunk refused: session {SessionId}, recording {Recording}, chunk {Sequence}: {Result}")]
-    private static partial void LogRefused(ILogger logger, Guid sessionId, int recording, int sequence, ChunkResult result);
+    private static partial void LogRefused(ILogger logger, Guid sessionId, int recording, int sequence, FactResult result);
 }

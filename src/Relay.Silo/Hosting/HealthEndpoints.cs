@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Relay.Silo.Grid;
+using Relay.Silo.History;
 using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
 using Relay.Silo.Storage;
@@ -27,15 +28,15 @@ internal static class HealthEndpoints
         : store.Reachable ? TypedResults.Text("ready\n")
         : TypedResults.Text("the database does not answer\n", statusCode: StatusCodes.Status503ServiceUnavailable);
 
-    private static JsonHttpResult<SiloHealth> Health(StoreHealth store, GridHealth grid, DrainState drain, SiloIdentity self, SessionRegistry sessions)
+    private static JsonHttpResult<SiloHealth> Health(StoreHealth store, GridHealth grid, DrainState drain, SiloIdentity self, SessionRegistry sessions, Spool.Spool spool, ParkedFacts parked, TimeProvider time)
     {
         var status = drain.IsDraining ? "draining: takes no new work and stops when its sessions are over, or at the limit"
             : store.Reachable ? "ok"
             : $"the database cannot be reached since {store.Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC: sessions go on, changes are not possible";
-        return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count), HealthJson.Default.SiloHealth);
+        return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count, new SpoolLevel(spool.Records, spool.Bytes, Age(spool, time), parked.Count)), HealthJson.Default.SiloHealth);
     }
 
-    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, GridHealth grid, RevocationMetrics revocation)
+    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, GridHealth grid, Spool.Spool spool, ParkedFacts parked, HistoryDelivery delivery, TimeProvider time, RevocationMetrics revocation)
     {
         var text = new StringBuilder($"""
             # HELP relay_sessions Sessions that live on this silo.
@@ -53,22 +54,46 @@ internal static class HealthEndpoints
             # HELP relay_grid_majority_reachable Whether a majority of the silos answers this one.
             # TYPE relay_grid_majority_reachable gauge
             relay_grid_majority_reachable {(grid.MajorityReachable ? 1 : 0)}
+            # HELP relay_spool_records Facts of history that wait on this silo's disk for the store.
+            # TYPE relay_spool_records gauge
+            relay_spool_records {spool.Records}
+            # HELP relay_spool_bytes Their bytes on disk.
+            # TYPE relay_spool_bytes gauge
+            relay_spool_bytes {spool.Bytes}
+            # HELP relay_spool_oldest_seconds Age of the oldest of them; 0: there is none.
+            # TYPE relay_spool_oldest_seconds gauge
+            relay_spool_oldest_seconds {Age(spool, time)}
+            # HELP relay_spool_parked_records Facts that wait for what another silo has still to deliver.
+            # TYPE relay_spool_parked_records gauge
+            relay_spool_parked_records {parked.Count}
+            # HELP relay_spool_delivered_total Spooled facts that the store has taken.
+            # TYPE relay_spool_delivered_total counter
+            relay_spool_delivered_total {delivery.Delivered}
+            # HELP relay_spool_dropped_total Spooled facts that the store will never take: each is an error in the log.
+            # TYPE relay_spool_dropped_total counter
+            relay_spool_dropped_total {parked.Dropped}
 
             """);
         revocation.Render(text);
         return TypedResults.Text(text.ToString(), "text/plain; version=0.0.4");
     }
+
+    private static long Age(Spool.Spool spool, TimeProvider time) => spool.Oldest is { } oldest ? Math.Max(0, (long)(time.GetUtcNow() - oldest).TotalSeconds) : 0;
 }
 
 /// <summary>The answer of /health.</summary>
 /// <param name="Status">"ok", or one sentence about what is not.</param>
-internal sealed record SiloHealth(string Status, string Silo, StoreReach Store, GridReach Grid, int Sessions);
+internal sealed record SiloHealth(string Status, string Silo, StoreReach Store, GridReach Grid, int Sessions, SpoolLevel Spool);
 
 /// <summary>Whether the silo reaches the store directly, and since when that is so.</summary>
 internal sealed record StoreReach(bool Reachable, DateTimeOffset Since);
 
 /// <summary>What the silo knows of the grid: whether the store is reachable directly or through a peer, and whether a majority of the silos answers.</summary>
 internal sealed record GridReach(bool StoreReachable, bool MajorityReachable);
+
+/// <summary>History that waits on this silo's disk.</summary>
+/// <param name="Parked">Facts that wait for what another silo has still to deliver.</param>
+internal sealed record SpoolLevel(long Records, long Bytes, long OldestSeconds, long Parked);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(SiloHealth))]

@@ -9,6 +9,7 @@ using Relay.Silo.Connectors;
 using Relay.Silo.GrainHosting;
 using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
+using Relay.Silo.History;
 using Relay.Silo.Recordings;
 using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
@@ -116,6 +117,7 @@ internal sealed partial class SiloHost : IAsyncDisposable
         builder.Services
             .AddFencing()
             .AddSnapshots()
+            .AddHistory(options)
             .AddRecordings()
             .AddSessions()
             .AddGrid()

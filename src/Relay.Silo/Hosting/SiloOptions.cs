@@ -8,7 +8,7 @@ internal sealed record SiloOptions
     /// <summary>Npgsql connection string (holds a password: never logged). Null: a private PostgreSQL under <see cref="StateDirectory"/>.</summary>
     public string? Database { get; init; }
 
-    /// <summary>Folder for the master key, the private database and the first gateway token. Default: ./.relay.</summary>
+    /// <summary>Folder for the master key, the private database, the spool, the last snapshot and the first gateway token. Default: ./.relay.</summary>
     public required string StateDirectory { get; init; }
 
     /// <summary>File of the master key; made (0600) when absent. Default: master.key in <see cref="StateDirectory"/>.</summary>
@@ -46,6 +46,9 @@ internal sealed record SiloOptions
 
     /// <summary>What the grain host in this build was told by options of its own; empty: its defaults.</summary>
     public IReadOnlyDictionary<string, string> GrainHost { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>How much history may wait on this silo's disk while the database is away; beyond it recorded sessions are refused. Default: 1 GiB.</summary>
+    public long SpoolLimitBytes { get; init; } = 1024L * 1024 * 1024;
 
     /// <summary>Least severe level that is logged. Default: information.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;

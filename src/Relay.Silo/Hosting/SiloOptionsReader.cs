@@ -26,6 +26,7 @@ internal sealed class SiloOptionsReader
         ("connector-listen", "connectors; default 127.0.0.1:7444"),
         ("connector-advertise", "host:port under which they reach this silo; default: the listening address"),
         ("bootstrap-file", "write the first administrator's password there (0600), not to standard output; default: none"),
+        ("spool-limit-mib", "history that may wait in STATE_DIR/spool while the database is away, in MiB; default 1024"),
         ("log-level", "trace, debug, information (default), warning, error"),
         .. GrainHostSettings.Known,
     ];
@@ -142,6 +143,7 @@ internal sealed class SiloOptionsReader
             ConnectorAdvertise = Advertise("connector-advertise", "connector-listen", connectors),
             BootstrapFile = Value("bootstrap-file") is { } file ? Path.GetFullPath(file) : null,
             GrainHost = grainHost,
+            SpoolLimitBytes = SpoolLimit(),
             LogLevel = Level(),
         };
     }
@@ -181,6 +183,17 @@ internal sealed class SiloOptionsReader
         if (!GridAddress.TryParse(text, out _, out _))
             Fail(option, "must be host:port, port 1..65535");
         return text;
+    }
+
+    private long SpoolLimit()
+    {
+        const long Mebibyte = 1024 * 1024;
+        if (Value("spool-limit-mib") is not { } text)
+            return 1024 * Mebibyte;
+        if (long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var limit) && limit is >= 16 and <= 1024 * 1024)
+            return limit * Mebibyte;
+        Fail("spool-limit-mib", "must be a number of MiB, 16 to 1048576");
+        return 1024 * Mebibyte;
     }
 
     private LogLevel Level()

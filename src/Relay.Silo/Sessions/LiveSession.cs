@@ -40,6 +40,9 @@ internal sealed class LiveSession
 
     public SessionFacts Facts { get; }
 
+    /// <summary>What was written when it began; null: it was adopted, and its row is another silo's.</summary>
+    public SessionRow? Row { get; init; }
+
     public Guid Id => Facts.Id;
 
     /// <summary>Cancelled when the session is over.</summary>

@@ -1,10 +1,15 @@
+using Relay.Protocol.Tunnel;
+using Relay.Silo.Fencing;
+using Relay.Silo.History;
 using Relay.Silo.Snapshots;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.Sessions;
 
 /// <summary>Obeys kills that were written to the session table, from whichever silo, and clears up after silos that died.</summary>
 internal sealed partial class SessionKillWatch(
-    SessionRegistry registry, SessionStore store, DatabaseSignals signals, TimeProvider time, ILogger<SessionKillWatch> logger) : BackgroundService
+    SessionRegistry registry, SessionStore store, DatabaseSignals signals, StoreHealth health, HistoryLog history, SiloFence fence, BootClock clock,
+    TimeProvider time, ILogger<SessionKillWatch> logger) : BackgroundService
 {
     /// <summary>The longest a lost notification can delay a kill.</summary>
     public static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
@@ -33,21 +38,30 @@ internal sealed partial class SessionKillWatch(
     {
         var reaped = time.GetTimestamp();
         var failing = false;
+        DateTimeOffset? asserted = null;
         while (!stoppingToken.IsCancellationRequested)
         {
             try
             {
                 await _wakeup.WaitAsync(PollInterval, time, stoppingToken);
+                if (!health.Reachable)
+                    continue;
+                if (health.BackFor is not null && asserted != health.Since)
+                {
+                    asserted = health.Since;
+                    await registry.ReassertAsync(stoppingToken);
+                }
+
                 if (registry.Count > 0)
                 {
                     foreach (var (sessionId, by) in await store.PendingKillsAsync(stoppingToken))
                         registry.Kill(sessionId, by);
                 }
 
-                if (time.GetElapsedTime(reaped) > ReapInterval)
+                if (time.GetElapsedTime(reaped) > ReapInterval && MayReap())
                 {
                     reaped = time.GetTimestamp();
-                    if (await store.ReapAsync(ReapGrace, ReapSilence, stoppingToken) is var count and > 0)
+                    if (await store.ReapAsync(ReapGrace, ReapSilence, fence.Heard(clock.Now), stoppingToken) is var count and > 0)
                         LogReaped(logger, count);
                 }
 
@@ -65,6 +79,10 @@ internal sealed partial class SessionKillWatch(
             }
         }
     }
+
+    // After an outage the store knows nobody's signs of life until everybody had time to give one; and what this silo itself has still
+    // to deliver may be the true end of what looks abandoned.
+    private bool MayReap() => health.BackFor is not { } back || (back > ReapSilence && history.IsDirect);
 
     [LoggerMessage(4205, LogLevel.Warning, "ended {Count} sessions of silos that are gone")]
     private static partial void LogReaped(ILogger logger, int count);

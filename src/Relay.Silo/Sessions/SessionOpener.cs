@@ -2,7 +2,9 @@ using System.Net;
 using System.Text.Json;
 using Relay.Policy;
 using Relay.Protocol.Grid;
+using Relay.Silo.History;
 using Relay.Silo.Snapshots;
+using Relay.Silo.Spool;
 
 namespace Relay.Silo.Sessions;
 
@@ -15,6 +17,7 @@ internal sealed partial class SessionOpener(
     SessionAuthorizer authorizer,
     SessionStore store,
     SessionRegistry registry,
+    HistoryLog history,
     UpstreamCredentials credentials,
     TimeProvider time,
     ILogger<SessionOpener> logger)
@@ -44,15 +47,27 @@ internal sealed partial class SessionOpener(
             return await RefuseUnknownAsync(organization, user, facts, request, decisionId, cancellationToken);
 
         var verdict = authorizer.Evaluate(organization, facts, new AccessAction.Connect(facts.Username), decisionId);
-        var started = await store.InsertAsync(Row(facts, socket, request, verdict), cancellationToken);
+        if (verdict.Allowed && socket.RecordingEnabled && history.Refusal is { } full)
+            return NoPlace(facts.Id, decisionId, full);
+        var row = Row(facts, socket, request, verdict);
+        try
+        {
+            await store.InsertAsync(row, cancellationToken);
+        }
+        catch (SpoolFullException e)
+        {
+            LogRefusalNotKept(logger, decisionId, e.Message);
+            return verdict.Allowed ? NoPlace(facts.Id, decisionId, e.Message) : Refusal(facts.Id, decisionId, verdict.Explain());
+        }
+
         if (!verdict.Allowed)
             return Refusal(facts.Id, decisionId, verdict.Explain());
 
-        var session = new LiveSession(facts with { StartedAt = started }, verdict.Grant!.EndsAt);
+        var session = new LiveSession(facts, verdict.Grant!.EndsAt) { Row = row };
         registry.Add(session, organization.Version);
         try
         {
-            var login = await credentials.CreateAsync(session.Facts, socket, cancellationToken);
+            var login = credentials.Create(session.Facts, socket);
             return session.Outcome is { } over
                 ? Refusal(session.Id, decisionId, $"The session has ended: {over}.")
                 : new OpenSessionResponse(true, session.Id, decisionId, null, login, new RecordingSettings(socket.RecordingEnabled, verdict.Decision.RecordInput), session.EndsAt);
@@ -86,7 +101,16 @@ internal sealed partial class SessionOpener(
         var verdict = decision.Allowed
             ? SessionVerdict.Refused(decisionId, organization.Version, $"there is no socket {facts.SocketName}")
             : SessionVerdict.Of(decision);
-        await store.InsertAsync(Row(facts, null, request, verdict), cancellationToken);
+        try
+        {
+            await store.InsertAsync(Row(facts, null, request, verdict), cancellationToken);
+        }
+        catch (SpoolFullException e)
+        {
+            // Refused it is either way; whoever knocks must not be able to fill the disk.
+            LogRefusalNotKept(logger, decisionId, e.Message);
+        }
+
         return Refusal(facts.Id, decisionId, verdict.Explain());
     }
 
@@ -112,8 +136,15 @@ internal sealed partial class SessionOpener(
         Recorded = verdict.Allowed && socket is { RecordingEnabled: true },
     };
 
+    // L32c: a session that nobody could account for does not begin.
+    private static OpenSessionResponse NoPlace(Guid sessionId, Guid decisionId, string reason) =>
+        Refusal(sessionId, decisionId, $"Cannot connect: this session has to be recorded, and there is no place for it now: the database cannot be reached and {reason}.");
+
     private static OpenSessionResponse Refusal(Guid sessionId, Guid decisionId, string message) =>
         new(false, sessionId, decisionId, message, null, null, null);
+
+    [LoggerMessage(4208, LogLevel.Error, "a session was not opened or its refusal not kept, decision {DecisionId}: {Reason}")]
+    private static partial void LogRefusalNotKept(ILogger logger, Guid decisionId, string reason);
 
     [LoggerMessage(4204, LogLevel.Information, "gateway {Gateway} asked for a session with a key that is nobody's, decision {DecisionId}")]
     private static partial void LogNotIdentified(ILogger logger, string gateway, Guid decisionId);

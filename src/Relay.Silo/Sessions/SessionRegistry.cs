@@ -3,8 +3,8 @@ using System.Net;
 using System.Text.Json;
 using Relay.Policy;
 using Relay.Protocol.Grid;
-using Relay.Silo.Recordings;
 using Relay.Silo.Snapshots;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.Sessions;
 
@@ -27,7 +27,6 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     private readonly SessionAuthorizer _authorizer;
     private readonly SnapshotCell _snapshots;
     private readonly GatewaySubscriptions _gateways;
-    private readonly RecordingStates _recordings;
     private readonly RevocationMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger<SessionRegistry> _logger;
@@ -37,7 +36,6 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         SessionAuthorizer authorizer,
         SnapshotCell snapshots,
         GatewaySubscriptions gateways,
-        RecordingStates recordings,
         RevocationMetrics metrics,
         TimeProvider time,
         ILogger<SessionRegistry> logger)
@@ -46,7 +44,6 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         _authorizer = authorizer;
         _snapshots = snapshots;
         _gateways = gateways;
-        _recordings = recordings;
         _metrics = metrics;
         _time = time;
         _logger = logger;
@@ -81,6 +78,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     }
 
     /// <summary>The session here, or one that its gateway brings from another silo. Null: no such session, not that gateway's, or over.</summary>
+    /// <exception cref="StoreUnavailableException">It is not here, and where it is cannot be asked now.</exception>
     public async ValueTask<LiveSession?> FindOrAdoptAsync(Guid sessionId, string gateway, CancellationToken cancellationToken)
     {
         if (_live.TryGetValue(sessionId, out var here))
@@ -127,7 +125,19 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     public async Task<bool> EndByGatewayAsync(Guid sessionId, string gateway, EndSessionRequest request, CancellationToken cancellationToken)
     {
         var (up, down) = (Math.Max(0, request.BytesUp), Math.Max(0, request.BytesDown));
-        if (await FindOrAdoptAsync(sessionId, gateway, cancellationToken) is not { } session)
+        var outcome = PlainText.Clean(request.Outcome, 200);
+        LiveSession? session;
+        try
+        {
+            session = await FindOrAdoptAsync(sessionId, gateway, cancellationToken);
+        }
+        catch (StoreUnavailableException)
+        {
+            // Whose it is, the store will say when it is back.
+            return await _store.LeaveAsync(sessionId, gateway, outcome, up, down, cancellationToken);
+        }
+
+        if (session is null)
         {
             if (_unwritten.TryGetValue(sessionId, out var ending) && ending.Session.Facts.Gateway == gateway)
             {
@@ -139,7 +149,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         }
 
         session.ReportBytes(up, down);
-        End(session, PlainText.Clean(request.Outcome, 200), "closed", audit: null);
+        End(session, outcome, "closed", audit: null);
         if (_unwritten.TryGetValue(sessionId, out var mine))
             await WriteAsync(mine, cancellationToken);
         return true;
@@ -150,18 +160,25 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     {
         if (!_live.TryGetValue(sessionId, out var session))
             return false;
-        End(session, $"killed by {by}", $"the session was ended by {by}", audit: "session.killed");
+        End(session, $"killed by {by}", $"the session was ended by {by}", audit: SessionStore.KilledAudit);
         return true;
     }
 
-    /// <summary>What a gateway that subscribes claims to have against what lives here. Returns those that must not live.</summary>
-    public async Task<IReadOnlyList<Guid>> ReconcileAsync(string gateway, IReadOnlyList<Guid> claimed, bool isOnlyStream, CancellationToken cancellationToken)
+    /// <summary>What a gateway that subscribes claims to have, against what lives here.</summary>
+    public async Task<Reconciliation> ReconcileAsync(string gateway, IReadOnlyList<Guid> claimed, bool isOnlyStream, CancellationToken cancellationToken)
     {
-        var dead = new List<Guid>();
+        var (dead, undecided) = (new List<Guid>(), new List<Guid>());
         foreach (var sessionId in claimed.Distinct())
         {
-            if (await FindOrAdoptAsync(sessionId, gateway, cancellationToken) is null)
-                dead.Add(sessionId);
+            try
+            {
+                if (await FindOrAdoptAsync(sessionId, gateway, cancellationToken) is null)
+                    dead.Add(sessionId);
+            }
+            catch (StoreUnavailableException)
+            {
+                undecided.Add(sessionId);
+            }
         }
 
         if (isOnlyStream)
@@ -173,7 +190,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
                 End(session, "connection lost: the gateway restarted", "the gateway restarted", audit: null);
         }
 
-        return dead;
+        return new Reconciliation(dead, undecided);
     }
 
     public IReadOnlyList<Task> OnSwapped(Guid organizationId, OrgSnapshot? snapshot)
@@ -230,6 +247,22 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
             {
                 return;
             }
+        }
+    }
+
+    /// <summary>
+    /// The store is back after an outage, perhaps as another server that lacks the last commits: whatever lives here has a row again.
+    /// </summary>
+    public async Task ReassertAsync(CancellationToken cancellationToken)
+    {
+        foreach (var session in _live.Values)
+        {
+            if (session.Row is not { } row)
+                continue;
+            await _store.InsertAsync(row, cancellationToken);
+            // Its end may have been written before the row was there again.
+            if (session.Outcome is { } outcome)
+                await _store.EndAsync(session, outcome, audit: null, cancellationToken);
         }
     }
 
@@ -301,18 +334,20 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     {
         try
         {
-            var sent = _time.GetTimestamp();
             if (await _store.EndAsync(ending.Session, ending.Outcome, ending.Audit, cancellationToken) is { } asked && ending.ClosedAt is { } closed)
-                _metrics.Revocation.Observe(asked - _time.GetElapsedTime(closed, sent));
-            await _recordings.SettleAsync(ending.Session.Id, cancellationToken);
+                _metrics.Revocation.Observe(asked - _time.GetElapsedTime(closed));
             _unwritten.TryRemove(ending.Session.Id, out _);
         }
-        catch (Exception e) when (e is Npgsql.NpgsqlException or IOException or TimeoutException)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
             // It stays in the list; the session is over either way.
             LogNotWritten(_logger, ending.Session.Id, e.Message);
         }
     }
+
+    /// <param name="Dead">Must not live.</param>
+    /// <param name="Undecided">Not here, and the store cannot be asked: to be asked about again when it is back.</param>
+    internal readonly record struct Reconciliation(IReadOnlyList<Guid> Dead, IReadOnlyList<Guid> Undecided);
 
     /// <param name="Closed">Over when the row may be written; when that was, monotonic.</param>
     private sealed record Ending(LiveSession Session, string Outcome, string? Audit, Task<long> Closed)

@@ -1,73 +1,31 @@
 using System.Text.Json;
 using Dapper;
 using Npgsql;
+using Relay.Silo.History;
 using Relay.Silo.Hosting;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.Sessions;
 
 /// <summary>The session table, its events and their audit trail. Safe for concurrent use.</summary>
-internal sealed class SessionStore(NpgsqlDataSource database, SiloIdentity self)
+internal sealed class SessionStore(HistoryLog history, NpgsqlDataSource database, StoreHealth health, SiloIdentity self)
 {
-    /// <summary>Writes a session or a refusal, with its audit event, and returns the database's time of it.</summary>
-    public async Task<DateTimeOffset> InsertAsync(SessionRow row, CancellationToken cancellationToken)
-    {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        var started = await connection.QuerySingleAsync<DateTime>(new CommandDefinition(
-            """
-            WITH s AS (
-              INSERT INTO session (session_id, organization_id, user_id, user_email, socket_id, socket_name, ssh_user, client_ip, client_port,
-                client_version, credential, gateway, silo, silo_incarnation, "authorization", decision_id, policy_name, policy_version, reasons,
-                end_time, outcome, recording_state)
-              VALUES (@SessionId, @OrganizationId, @UserId, @UserEmail, @SocketId, @SocketName, @SshUser, @ClientIp, @ClientPort,
-                @ClientVersion, @Credential::jsonb, @Gateway, @silo, @incarnation, CASE WHEN @Allowed THEN 'allowed' ELSE 'denied' END, @DecisionId,
-                @PolicyName, @PolicyVersion, @Reasons::jsonb,
-                CASE WHEN @Allowed THEN NULL ELSE now() END, CASE WHEN @Allowed THEN '' ELSE 'denied' END, CASE WHEN @Recorded THEN 'recording' ELSE 'disabled' END)
-              RETURNING start_time
-            ), a AS (
-              INSERT INTO audit_event (organization_id, action_type, actor_id, actor_email, requestor_ip, resource_type, resource_id, outcome, detail)
-              VALUES (@OrganizationId, CASE WHEN @Allowed THEN 'session.open' ELSE 'session.denied' END, @UserId::text, @UserEmail, @ClientIp, 'socket',
-                coalesce(@SocketId::text, @SocketName), CASE WHEN @Allowed THEN 'success' ELSE 'denied' END,
-                jsonb_build_object('session_id', @SessionId, 'decision_id', @DecisionId, 'socket', @SocketName, 'ssh_user', @SshUser,
-                  'policy', @PolicyName, 'policy_version', @PolicyVersion, 'gateway', @Gateway, 'reasons', @Reasons::jsonb))
-            ), k AS (
-              UPDATE user_ssh_key SET last_used_at = now() WHERE @Allowed AND user_id = @UserId AND fingerprint = @Credential::jsonb->>'fingerprint'
-            )
-            SELECT start_time FROM s
-            """,
-            new
-            {
-                row.SessionId,
-                row.OrganizationId,
-                row.UserId,
-                row.UserEmail,
-                row.SocketId,
-                row.SocketName,
-                row.SshUser,
-                row.ClientIp,
-                row.ClientPort,
-                row.ClientVersion,
-                row.Credential,
-                row.Gateway,
-                row.Allowed,
-                row.DecisionId,
-                row.PolicyName,
-                row.PolicyVersion,
-                row.Reasons,
-                row.Recorded,
-                silo = self.Address,
-                incarnation = self.Incarnation,
-            },
-            cancellationToken: cancellationToken));
-        return new DateTimeOffset(started, TimeSpan.Zero);
-    }
+    /// <summary>action_type of the end of a session that somebody asked for.</summary>
+    public const string KilledAudit = "session.killed";
+
+    /// <summary>Writes a session or a refusal, with its audit event.</summary>
+    /// <exception cref="Spool.SpoolFullException">There is no place for it.</exception>
+    public Task InsertAsync(SessionRow row, CancellationToken cancellationToken) =>
+        history.WriteAsync(new SessionOpened { SessionId = row.SessionId, Row = row, Silo = self.Address, Incarnation = self.Incarnation }, cancellationToken);
 
     /// <summary>
     /// Takes over a live session of that gateway whose silo the gateway has left; null: no such session, not that gateway's, or over
     /// (then <see cref="StoredSession.EndTime"/> is set).
     /// </summary>
-    public async Task<StoredSession?> AdoptAsync(Guid sessionId, string gateway, CancellationToken cancellationToken)
+    /// <exception cref="StoreUnavailableException">Nobody can tell now.</exception>
+    public Task<StoredSession?> AdoptAsync(Guid sessionId, string gateway, CancellationToken cancellationToken) => health.RunAsync(async cancellation =>
     {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await using var connection = await database.OpenConnectionAsync(cancellation);
         return await connection.QuerySingleOrDefaultAsync<StoredSession>(new CommandDefinition(
             """
             WITH adopted AS (
@@ -79,51 +37,48 @@ internal sealed class SessionStore(NpgsqlDataSource database, SiloIdentity self)
             FROM session WHERE session_id = @sessionId AND gateway = @gateway
             """,
             new { sessionId, gateway, silo = self.Address, incarnation = self.Incarnation },
-            cancellationToken: cancellationToken));
-    }
+            cancellationToken: cancellation));
+    }, cancellationToken);
 
     /// <summary>
     /// Ends a session that is this silo's; another silo's is left alone. Counters also reach a row that has ended a moment ago,
     /// because a gateway reports them after it was told to end. Idempotent.
     /// </summary>
     /// <param name="audit">action_type of an audit event to add; null: none (a session that its user closed).</param>
-    /// <returns>By the database's clock, how long ago somebody asked for its end; null: nobody did.</returns>
+    /// <returns>By the database's clock, how long ago somebody asked for its end; null: nobody did, or the store is away.</returns>
     public async Task<TimeSpan?> EndAsync(LiveSession session, string outcome, string? audit, CancellationToken cancellationToken)
     {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        var asked = await connection.QuerySingleOrDefaultAsync<double?>(new CommandDefinition(
-            """
-            WITH ended AS (
-              UPDATE session SET end_time = now(), outcome = @outcome, bytes_up = greatest(bytes_up, @up), bytes_down = greatest(bytes_down, @down)
-              WHERE session_id = @id AND end_time IS NULL AND silo_incarnation = @incarnation
-              RETURNING organization_id, user_id, user_email, client_ip, session_id, kill_requested_at
-            )            , audited AS (
-              INSERT INTO audit_event (organization_id, action_type, actor_id, actor_email, requestor_ip, resource_type, resource_id, detail)
-              SELECT organization_id, @audit, user_id::text, user_email, client_ip, 'session', session_id::text, jsonb_build_object('outcome', @outcome::text)
-              FROM ended WHERE @audit::text IS NOT NULL
-            )
-            SELECT extract(epoch FROM clock_timestamp() - kill_requested_at)::float8 FROM ended
-            """,
-            new { id = session.Id, outcome, audit, up = session.BytesUp, down = session.BytesDown, incarnation = self.Incarnation },
-            cancellationToken: cancellationToken));
-        return asked is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
+        var asked = audit == KilledAudit && history.IsDirect;
+        await history.WriteAsync(
+            new SessionEnded { SessionId = session.Id, Incarnation = self.Incarnation, Outcome = outcome, Audit = audit, BytesUp = session.BytesUp, BytesDown = session.BytesDown }, cancellationToken);
+        if (!asked)
+            return null;
+        try
+        {
+            return await health.RunAsync(async cancellation =>
+            {
+                await using var connection = await database.OpenConnectionAsync(cancellation);
+                var seconds = await connection.QuerySingleOrDefaultAsync<double?>(new CommandDefinition(
+                    "SELECT extract(epoch FROM clock_timestamp() - kill_requested_at)::float8 FROM session WHERE session_id = @id", new { id = session.Id }, cancellationToken: cancellation));
+                return seconds is { } s ? TimeSpan.FromSeconds(s) : (TimeSpan?)null;
+            }, cancellationToken);
+        }
+        catch (StoreUnavailableException)
+        {
+            return null;
+        }
     }
+
+    /// <summary>Ends a session of that gateway that this silo does not know. False: there is no such session, or it is over.</summary>
+    public async Task<bool> LeaveAsync(Guid sessionId, string gateway, string outcome, long up, long down, CancellationToken cancellationToken) =>
+        await history.WriteAsync(new SessionLeft { SessionId = sessionId, Gateway = gateway, Outcome = outcome, BytesUp = up, BytesDown = down }, cancellationToken) == FactResult.Written;
 
     /// <summary>Counters of a gateway for a session that is over; only shortly after its end. False: not that gateway's, or too late.</summary>
-    public async Task<bool> ReportBytesAsync(Guid sessionId, string gateway, long up, long down, CancellationToken cancellationToken)
-    {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        return await connection.ExecuteAsync(new CommandDefinition(
-            """
-            UPDATE session SET bytes_up = greatest(bytes_up, @up), bytes_down = greatest(bytes_down, @down)
-            WHERE session_id = @sessionId AND gateway = @gateway AND end_time > now() - interval '2 minutes'
-            """,
-            new { sessionId, gateway, up, down },
-            cancellationToken: cancellationToken)) > 0;
-    }
+    public async Task<bool> ReportBytesAsync(Guid sessionId, string gateway, long up, long down, CancellationToken cancellationToken) =>
+        await history.WriteAsync(new BytesCounted { SessionId = sessionId, Gateway = gateway, BytesUp = up, BytesDown = down }, cancellationToken) == FactResult.Written;
 
     /// <summary>Writes an authorisation of a channel into the session's history and the audit trail.</summary>
-    public async Task RecordDecisionAsync(SessionFacts session, string type, SessionVerdict verdict, IReadOnlyDictionary<string, string> metadata, CancellationToken cancellationToken)
+    public Task RecordDecisionAsync(SessionFacts session, string type, SessionVerdict verdict, IReadOnlyDictionary<string, string> metadata, CancellationToken cancellationToken)
     {
         var detail = new Dictionary<string, string>(metadata, StringComparer.Ordinal)
         {
@@ -132,54 +87,45 @@ internal sealed class SessionStore(NpgsqlDataSource database, SiloIdentity self)
             ["reason"] = verdict.Brief,
             ["policy"] = verdict.Decision.PolicyName,
         };
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await connection.ExecuteAsync(new CommandDefinition(
-            """
-            WITH e AS (INSERT INTO session_event (session_id, type, status, metadata) VALUES (@id, @type, @status, @detail::jsonb))
-            INSERT INTO audit_event (organization_id, action_type, actor_id, actor_email, requestor_ip, resource_type, resource_id, outcome, detail)
-            VALUES (@organization, @action, @user, @email, @ip, 'socket', @socket, @outcome, @detail::jsonb)
-            """,
-            new
+        return history.WriteAsync(
+            new ChannelDecided
             {
-                id = session.Id,
-                type,
-                status = verdict.Allowed ? "allowed" : "denied",
-                detail = JsonSerializer.Serialize(detail, SessionJson.Default.DictionaryStringString),
-                organization = session.OrganizationId,
-                action = "session." + type,
-                user = session.UserId.ToString("D"),
-                email = session.Email,
-                ip = session.ClientIp.ToString(),
-                socket = session.SocketId.ToString("D"),
-                outcome = verdict.Allowed ? "success" : "denied",
+                // The decision's own id: asked for once, recorded once.
+                Id = verdict.DecisionId,
+                SessionId = session.Id,
+                OrganizationId = session.OrganizationId,
+                UserId = session.UserId,
+                Email = session.Email,
+                ClientIp = session.ClientIp.ToString(),
+                SocketId = session.SocketId,
+                Type = type,
+                Allowed = verdict.Allowed,
+                Detail = JsonSerializer.Serialize(detail, SessionJson.Default.DictionaryStringString),
             },
-            cancellationToken: cancellationToken));
+            cancellationToken);
     }
 
     /// <summary>Writes what a gateway says happened, also shortly after the session's end. False: not that gateway's, or too late.</summary>
     public async Task<bool> RecordEventAsync(Guid sessionId, string gateway, string type, string status, Dictionary<string, string> metadata, CancellationToken cancellationToken)
     {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        return await connection.ExecuteAsync(new CommandDefinition(
-            """
-            INSERT INTO session_event (session_id, type, status, metadata)
-            SELECT session_id, @type, @status, @metadata::jsonb FROM session
-            WHERE session_id = @sessionId AND gateway = @gateway AND (end_time IS NULL OR end_time > now() - interval '2 minutes')
-            """,
-            new { sessionId, gateway, type, status, metadata = JsonSerializer.Serialize(metadata, SessionJson.Default.DictionaryStringString) },
-            cancellationToken: cancellationToken)) > 0;
+        var happened = new EventHappened
+        {
+            SessionId = sessionId,
+            Gateway = gateway,
+            Type = type,
+            Status = status,
+            Metadata = JsonSerializer.Serialize(metadata, SessionJson.Default.DictionaryStringString),
+        };
+        // Gateways number their reports of a session, and repeat one whose answer was lost.
+        if (metadata.TryGetValue("seq", out var number))
+            happened = happened with { Id = Fact.NumberedId(sessionId, number) };
+        return await history.WriteAsync(happened, cancellationToken) == FactResult.Written;
     }
 
     /// <summary>Through which connector and silo, and to which target, the session goes.</summary>
     /// <param name="connectorSilo">Grid address of the silo that holds the connector's tunnel.</param>
-    public async Task SetWayAsync(Guid sessionId, StreamWay way, string connectorSilo, CancellationToken cancellationToken)
-    {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await connection.ExecuteAsync(new CommandDefinition(
-            "UPDATE session SET connector_id = @ConnectorId, connector_name = @ConnectorName, connector_silo = @connectorSilo, target = @target WHERE session_id = @sessionId",
-            new { sessionId, way.ConnectorId, way.ConnectorName, connectorSilo, target = way.Target.Address },
-            cancellationToken: cancellationToken));
-    }
+    public Task SetWayAsync(Guid sessionId, StreamWay way, string connectorSilo, CancellationToken cancellationToken) => history.WriteAsync(
+        new WayTaken { SessionId = sessionId, ConnectorId = way.ConnectorId, ConnectorName = way.ConnectorName, ConnectorSilo = connectorSilo, Target = way.Target.Address }, cancellationToken);
 
     /// <summary>This silo's live sessions that somebody asked to end.</summary>
     public async Task<IReadOnlyList<(Guid SessionId, string KilledBy)>> PendingKillsAsync(CancellationToken cancellationToken)
@@ -197,18 +143,19 @@ internal sealed class SessionStore(NpgsqlDataSource database, SiloIdentity self)
     /// </summary>
     /// <param name="grace">After the last sign of life of a silo that was declared dead.</param>
     /// <param name="silence">After the last sign of life of one that nobody declared dead.</param>
-    public async Task<int> ReapAsync(TimeSpan grace, TimeSpan silence, CancellationToken cancellationToken)
+    /// <param name="living">Starts of silos that are known to live, whatever the store has heard of them.</param>
+    public async Task<int> ReapAsync(TimeSpan grace, TimeSpan silence, IReadOnlyList<Guid> living, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         return await connection.ExecuteAsync(new CommandDefinition(
             """
-            UPDATE session s SET end_time = now(), outcome = 'connection lost: the silo ' || s.silo || ' is gone'
-            WHERE s.end_time IS NULL AND s.silo_incarnation <> @incarnation AND s.start_time < now() - @grace
+            UPDATE session s SET end_time = now(), reaped = true, outcome = 'connection lost: the silo ' || s.silo || ' is gone'
+            WHERE s.end_time IS NULL AND s.silo_incarnation <> ALL (@living) AND s.start_time < now() - @grace
               AND NOT EXISTS (
                 SELECT 1 FROM silo_member m WHERE m.incarnation = s.silo_incarnation
                   AND m.alive_at > now() - CASE WHEN m.status = 'dead' THEN @grace ELSE @silence END)
             """,
-            new { incarnation = self.Incarnation, grace, silence },
+            new { living = living.Append(self.Incarnation).ToArray(), grace, silence },
             cancellationToken: cancellationToken));
     }
 }

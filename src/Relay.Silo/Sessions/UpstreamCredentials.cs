@@ -1,5 +1,3 @@
-using Dapper;
-using Npgsql;
 using Relay.Protocol.Grid;
 using Relay.Silo.Authorities;
 using Relay.Silo.Secrets;
@@ -8,13 +6,13 @@ using Relay.Silo.Snapshots;
 namespace Relay.Silo.Sessions;
 
 /// <summary>How the gateway logs in to a target. SECURITY: what comes out holds secrets; only a granted session may ask.</summary>
-internal sealed class UpstreamCredentials(IAuthorities authorities, SecretVault vault, NpgsqlDataSource database)
+internal sealed class UpstreamCredentials(IAuthorities authorities, SecretVault vault)
 {
     /// <summary>Long enough to log in, too short to be worth stealing.</summary>
     public static readonly TimeSpan CertificateLifetime = TimeSpan.FromMinutes(5);
 
     /// <exception cref="UpstreamUnavailableException">The socket's configuration does not allow a login; the message is for the user.</exception>
-    public async Task<SshUpstream> CreateAsync(SessionFacts session, OrgSocket socket, CancellationToken cancellationToken)
+    public SshUpstream Create(SessionFacts session, OrgSocket socket)
     {
         var target = socket.Target ?? throw new UpstreamUnavailableException($"socket {socket.Name} is of a kind that this version of Relay does not serve");
         if (session.Username is null && !target.UsesConnectorUser)
@@ -24,7 +22,9 @@ internal sealed class UpstreamCredentials(IAuthorities authorities, SecretVault 
         if (target.IsBuiltIn)
         {
             var (key, certificate) = Issue(session);
-            return new SshUpstream("connector_built_in_ssh_service", "built-in SSH service", username, key, certificate, null, await BuiltInHostKeysAsync(socket, cancellationToken));
+            // What each connector said when it attached: these keys are as good as its token.
+            var hostKeys = socket.Connectors.Select(c => c.SshHostKey).OfType<string>().Distinct(StringComparer.Ordinal).ToArray();
+            return new SshUpstream("connector_built_in_ssh_service", "built-in SSH service", username, key, certificate, null, hostKeys);
         }
 
         var address = GridAddress.Format(target.Hostname, target.Port);
@@ -58,16 +58,6 @@ internal sealed class UpstreamCredentials(IAuthorities authorities, SecretVault 
         {
             throw new UpstreamUnavailableException($"the stored credential of socket {socket.Name} cannot be opened: an administrator has to set it again");
         }
-    }
-
-    // What each connector said when it attached: these keys are as good as its token.
-    private async Task<IReadOnlyList<string>> BuiltInHostKeysAsync(OrgSocket socket, CancellationToken cancellationToken)
-    {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        return (await connection.QueryAsync<string>(new CommandDefinition(
-            "SELECT metadata->>'ssh_host_key' FROM connector WHERE connector_id = ANY(@ids) AND metadata->>'ssh_host_key' <> ''",
-            new { ids = socket.Connectors.Select(c => c.Id).ToArray() },
-            cancellationToken: cancellationToken))).AsList();
     }
 }
 

@@ -25,7 +25,8 @@ internal sealed record OrgSocket(SocketFacts Facts, SshTarget? Target, byte[]? S
 }
 
 /// <summary>A connector that serves a socket.</summary>
-internal sealed record OrgConnector(Guid Id, string Name);
+/// <param name="SshHostKey">What it said when it attached, OpenSSH line: the host key of its built-in SSH service. Null: it has none.</param>
+internal sealed record OrgConnector(Guid Id, string Name, string? SshHostKey);
 
 /// <summary>A connector's token as the tunnels that were opened with it see it.</summary>
 /// <param name="ExpiresAt">Null: never.</param>

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.Snapshots;
 
@@ -15,18 +16,22 @@ internal sealed partial class SnapshotFeed : BackgroundService
     private readonly SnapshotCell _cell;
     private readonly SnapshotLoader _loader;
     private readonly DatabaseSignals _signals;
+    private readonly StoreHealth _store;
     private readonly ISnapshotObserver[] _observers;
     private readonly SnapshotAcks _acks;
     private readonly TimeProvider _time;
     private readonly ILogger<SnapshotFeed> _logger;
     private readonly Wakeup _wakeup = new();
     private bool _failing;
+    private int _outages;
+    private int _reloaded;
 
-    public SnapshotFeed(SnapshotCell cell, SnapshotLoader loader, DatabaseSignals signals, IEnumerable<ISnapshotObserver> observers, SnapshotAcks acks, TimeProvider time, ILogger<SnapshotFeed> logger)
+    public SnapshotFeed(SnapshotCell cell, SnapshotLoader loader, DatabaseSignals signals, StoreHealth store, IEnumerable<ISnapshotObserver> observers, SnapshotAcks acks, TimeProvider time, ILogger<SnapshotFeed> logger)
     {
         _cell = cell;
         _loader = loader;
         _signals = signals;
+        _store = store;
         _observers = [.. observers];
         _acks = acks;
         _time = time;
@@ -37,12 +42,14 @@ internal sealed partial class SnapshotFeed : BackgroundService
     {
         await RefreshAsync(cancellationToken);
         _signals.OrganizationChanged += _wakeup.Set;
+        _store.Changed += OnStoreChanged;
         await base.StartAsync(cancellationToken);
     }
 
     public override Task StopAsync(CancellationToken cancellationToken)
     {
         _signals.OrganizationChanged -= _wakeup.Set;
+        _store.Changed -= OnStoreChanged;
         return base.StopAsync(cancellationToken);
     }
 
@@ -68,18 +75,30 @@ internal sealed partial class SnapshotFeed : BackgroundService
                 if (!_failing)
                     LogFailing(_logger, e.Message);
                 _failing = true;
+                Interlocked.Increment(ref _outages);
             }
         }
     }
 
+    private void OnStoreChanged()
+    {
+        if (_store.Reachable)
+            _wakeup.Set();
+        else
+            Interlocked.Increment(ref _outages);
+    }
+
     private async Task RefreshAsync(CancellationToken cancellationToken)
     {
+        // What is back may be another server that lacks the last commits, and may since have counted up to the same number again.
+        var outages = Volatile.Read(ref _outages);
+        var distrusted = outages != _reloaded;
         var heads = await _loader.HeadsAsync(cancellationToken);
         var mine = _cell.Versions();
         foreach (var gone in mine.Keys.Where(id => !heads.ContainsKey(id)))
             Forget(gone);
         // Different, not greater: after a failover that lost the last commit a version goes back.
-        foreach (var (organizationId, _) in heads.Where(h => !mine.TryGetValue(h.Key, out var version) || version != h.Value))
+        foreach (var (organizationId, _) in heads.Where(h => !mine.TryGetValue(h.Key, out var version) || distrusted || version != h.Value))
         {
             try
             {
@@ -102,6 +121,8 @@ internal sealed partial class SnapshotFeed : BackgroundService
                 Forget(organizationId);
             }
         }
+
+        _reloaded = outages;
     }
 
     private void Forget(Guid organizationId)

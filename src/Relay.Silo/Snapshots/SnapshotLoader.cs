@@ -34,7 +34,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
             SELECT m.user_id, g.group_id, g.display_name FROM group_member m JOIN user_group g USING (group_id) WHERE g.organization_id = @organizationId;
             SELECT k.fingerprint, k.user_id FROM user_ssh_key k JOIN app_user u USING (user_id) WHERE u.organization_id = @organizationId;
             SELECT socket_id, name, socket_type, tags, recording_enabled, upstream, upstream_secrets, host_keys FROM socket WHERE organization_id = @organizationId;
-            SELECT s.socket_id, c.connector_id, c.name FROM socket_connector s JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId ORDER BY c.name;
+            SELECT s.socket_id, c.connector_id, c.name, nullif(c.metadata->>'ssh_host_key', '') AS ssh_host_key FROM socket_connector s JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId ORDER BY c.name;
             SELECT t.token_id, t.revoked_at IS NOT NULL AS revoked, t.expires_at FROM connector_token t JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId;
             SELECT policy_id, name, org_wide, policy_data, tag_rules, expires_at FROM policy WHERE organization_id = @organizationId;
             SELECT p.policy_id, p.socket_id FROM policy_socket p JOIN policy USING (policy_id) WHERE organization_id = @organizationId;
@@ -50,7 +50,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
         var members = (await results.ReadAsync<MemberRow>()).ToLookup(m => m.UserId);
         var keys = (await results.ReadAsync<KeyRow>()).AsList();
         var sockets = (await results.ReadAsync<SocketRow>()).AsList();
-        var connectors = (await results.ReadAsync<SocketConnectorRow>()).ToLookup(c => c.SocketId, c => new OrgConnector(c.ConnectorId, c.Name));
+        var connectors = (await results.ReadAsync<SocketConnectorRow>()).ToLookup(c => c.SocketId, c => new OrgConnector(c.ConnectorId, c.Name, c.SshHostKey));
         var tokens = (await results.ReadAsync<TokenRow>()).AsList();
         var policies = (await results.ReadAsync<PolicyRow>()).AsList();
         var attached = (await results.ReadAsync<AttachmentRow>()).ToLookup(a => a.PolicyId, a => a.SocketId);
@@ -166,6 +166,8 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
         public Guid ConnectorId { get; init; }
 
         public string Name { get; init; } = "";
+
+        public string? SshHostKey { get; init; }
     }
 
     private sealed class TokenRow

@@ -34,6 +34,25 @@ internal static class PrivateFiles
             file.Flush(flushToDisk: true);
         }
         File.Move(draft, path, overwrite: true);
+        SyncDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+
+    /// <summary>A file that was made, renamed or deleted in the folder stays so after a loss of power.</summary>
+    /// <exception cref="IOException">It could not be synced.</exception>
+    public static void SyncDirectory(string path)
+    {
+        var folder = Posix.Open(path, Posix.O_RDONLY_DIRECTORY_CLOEXEC);
+        if (folder < 0)
+            throw new IOException($"{path} cannot be opened (errno {System.Runtime.InteropServices.Marshal.GetLastPInvokeError()})");
+        try
+        {
+            if (Posix.Sync(folder) != 0)
+                throw new IOException($"{path} cannot be synced (errno {System.Runtime.InteropServices.Marshal.GetLastPInvokeError()})");
+        }
+        finally
+        {
+            _ = Posix.Close(folder);
+        }
     }
 
     /// <summary>Creates a 0600 file and opens it for writing.</summary>

@@ -4,37 +4,47 @@ using Npgsql;
 namespace Relay.Silo.Storage;
 
 /// <summary>Addresses of what is up: silos by their membership rows, gateways by their own. Safe for concurrent use.</summary>
-internal sealed class SiloDirectory(NpgsqlDataSource database)
+internal sealed class SiloDirectory(NpgsqlDataSource database, StoreHealth health)
 {
-    /// <summary>"host:port" where connectors dial the active silos, oldest first.</summary>
-    public Task<IReadOnlyList<string>> ConnectorAddressesAsync(CancellationToken cancellationToken) =>
-        AddressesAsync("SELECT connector_address FROM silo_member WHERE status = 'active' AND connector_address <> '' AND alive_at > now() - interval '1 minute' ORDER BY generation", cancellationToken);
+    private volatile IReadOnlyList<string> _grid = [];
+    private volatile IReadOnlyList<string> _connectors = [];
 
-    /// <summary>"host:port" grid addresses of the active silos, oldest first.</summary>
-    public Task<IReadOnlyList<string>> GridAddressesAsync(CancellationToken cancellationToken) =>
-        AddressesAsync("SELECT address FROM silo_member WHERE status = 'active' AND alive_at > now() - interval '1 minute' ORDER BY generation", cancellationToken);
+    /// <summary>What was answered last, kept over a restart.</summary>
+    internal (IReadOnlyList<string> Grid, IReadOnlyList<string> Connectors) Last
+    {
+        get => (_grid, _connectors);
+        set => (_grid, _connectors) = value;
+    }
+
+    /// <summary>"host:port" where connectors dial the active silos, oldest first. While the store is away: as it was.</summary>
+    public async Task<IReadOnlyList<string>> ConnectorAddressesAsync(CancellationToken cancellationToken) =>
+        _connectors = await AddressesAsync(_connectors, "SELECT connector_address FROM silo_member WHERE status = 'active' AND connector_address <> '' AND alive_at > now() - interval '1 minute' ORDER BY generation", cancellationToken);
+
+    /// <summary>"host:port" grid addresses of the active silos, oldest first. While the store is away: as it was.</summary>
+    public async Task<IReadOnlyList<string>> GridAddressesAsync(CancellationToken cancellationToken) =>
+        _grid = await AddressesAsync(_grid, "SELECT address FROM silo_member WHERE status = 'active' AND alive_at > now() - interval '1 minute' ORDER BY generation", cancellationToken);
 
     /// <summary>A gateway spoke to this silo. Call at its introduction and then every few seconds.</summary>
     /// <param name="silo">This silo's advertised grid address.</param>
-    public async Task GatewaySeenAsync(string name, string sshAddress, string version, string silo, CancellationToken cancellationToken)
+    public Task GatewaySeenAsync(string name, string sshAddress, string version, string silo, CancellationToken cancellationToken) => health.RunAsync(async cancellation =>
     {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await using var connection = await database.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(new CommandDefinition("""
             INSERT INTO gateway (name, ssh_address, version, silo) VALUES (@name, @sshAddress, @version, @silo)
             ON CONFLICT (name) DO UPDATE SET ssh_address = excluded.ssh_address, version = excluded.version, silo = excluded.silo, last_seen_at = now()
-            """, new { name, sshAddress, version, silo }, cancellationToken: cancellationToken));
-    }
+            """, new { name, sshAddress, version, silo }, cancellationToken: cancellation));
+    }, cancellationToken);
 
     /// <summary>A gateway does not listen to this silo any more; unless it has spoken to another one since, it is not listed until it speaks again.</summary>
     /// <param name="silo">This silo's advertised grid address.</param>
-    public async Task GatewayGoneAsync(string name, string silo, CancellationToken cancellationToken)
+    public Task GatewayGoneAsync(string name, string silo, CancellationToken cancellationToken) => health.RunAsync(async cancellation =>
     {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await using var connection = await database.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(new CommandDefinition(
             "UPDATE gateway SET last_seen_at = last_seen_at - interval '1 minute' WHERE name = @name AND silo = @silo",
             new { name, silo },
-            cancellationToken: cancellationToken));
-    }
+            cancellationToken: cancellation));
+    }, cancellationToken);
 
     /// <summary>Gateways heard of within the last minute, latest first.</summary>
     public async Task<IReadOnlyList<GatewayRow>> GatewaysAsync(CancellationToken cancellationToken)
@@ -46,10 +56,20 @@ internal sealed class SiloDirectory(NpgsqlDataSource database)
         return rows.AsList();
     }
 
-    private async Task<IReadOnlyList<string>> AddressesAsync(string sql, CancellationToken cancellationToken)
+    private async Task<IReadOnlyList<string>> AddressesAsync(IReadOnlyList<string> last, string sql, CancellationToken cancellationToken)
     {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        return (await connection.QueryAsync<string>(new CommandDefinition(sql, cancellationToken: cancellationToken))).Distinct().ToArray();
+        try
+        {
+            return await health.RunAsync(async cancellation =>
+            {
+                await using var connection = await database.OpenConnectionAsync(cancellation);
+                return (await connection.QueryAsync<string>(new CommandDefinition(sql, cancellationToken: cancellation))).Distinct().ToArray();
+            }, cancellationToken);
+        }
+        catch (StoreUnavailableException)
+        {
+            return last;
+        }
     }
 }
 

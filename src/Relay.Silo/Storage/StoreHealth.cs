@@ -36,7 +36,7 @@ internal sealed partial class StoreHealth : BackgroundService
         _probe = probe;
         _time = time;
         _logger = logger;
-        _state = new State(reachable, time.GetUtcNow());
+        _state = new State(reachable, time.GetUtcNow(), null);
         if (reachable)
             _reachable.SetResult();
         else
@@ -50,6 +50,9 @@ internal sealed partial class StoreHealth : BackgroundService
 
     /// <summary>Since when it is as <see cref="Reachable"/> says.</summary>
     public DateTimeOffset Since => _state.Since;
+
+    /// <summary>How long the store has been reachable after an outage; null: it has never been away, or it is.</summary>
+    public TimeSpan? BackFor => _state is { Reachable: true, ByTimestamp: { } at } ? _time.GetElapsedTime(at) : null;
 
     /// <summary>
     /// Cancelled while the store is out of reach: what waits for an answer of the store gives up on it at once, and not when the
@@ -77,6 +80,43 @@ internal sealed partial class StoreHealth : BackgroundService
         if (StoreErrors.IsOutage(exception))
             _wakeup.Set();
     }
+
+    /// <summary>
+    /// Runs an operation of the store and waits for it no longer than the store is there. What it still does when it was given up
+    /// nobody sees: it must touch nothing that its caller disposes or reuses.
+    /// </summary>
+    /// <exception cref="StoreUnavailableException">The store is out of reach, or has become so before it answered.</exception>
+    public async Task<T> RunAsync<T>(Func<CancellationToken, Task<T>> operation, CancellationToken cancellationToken)
+    {
+        var outage = Outage;
+        if (outage.IsCancellationRequested)
+            throw new StoreUnavailableException();
+        var running = operation(cancellationToken);
+        try
+        {
+            return await running.WaitAsync(outage);
+        }
+        catch (OperationCanceledException e) when (outage.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            _ = running.ContinueWith(static r => _ = r.Exception, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            throw new StoreUnavailableException(inner: e);
+        }
+        catch (Exception e) when (StoreErrors.IsOutage(e))
+        {
+            Suspect(e);
+            throw new StoreUnavailableException(inner: e);
+        }
+    }
+
+    /// <inheritdoc cref="RunAsync{T}"/>
+    public Task RunAsync(Func<CancellationToken, Task> operation, CancellationToken cancellationToken) =>
+        RunAsync(
+            async cancellation =>
+            {
+                await operation(cancellation);
+                return true;
+            },
+            cancellationToken);
 
     /// <summary>Asks once and waits for the verdict; for what must know now. Not while the service runs.</summary>
     internal async Task AskAsync(CancellationToken cancellationToken)
@@ -135,7 +175,7 @@ internal sealed partial class StoreHealth : BackgroundService
         {
             if (_state.Reachable == reachable)
                 return;
-            _state = new State(reachable, _time.GetUtcNow());
+            _state = new State(reachable, _time.GetUtcNow(), reachable ? _time.GetTimestamp() : null);
             if (reachable)
             {
                 // The former source is left to whoever still holds its token: without a timer it owns nothing.
@@ -157,7 +197,7 @@ internal sealed partial class StoreHealth : BackgroundService
         Changed?.Invoke();
     }
 
-    private sealed record State(bool Reachable, DateTimeOffset Since);
+    private sealed record State(bool Reachable, DateTimeOffset Since, long? ByTimestamp);
 
     [LoggerMessage(2020, LogLevel.Warning, "store lost: {Reason}")]
     private static partial void LogLost(ILogger logger, string reason);

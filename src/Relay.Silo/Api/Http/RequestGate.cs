@@ -10,8 +10,11 @@ namespace Relay.Silo.Api.Http;
 /// What every API request passes: an id, the caller, the access table; and the one place where failures become answers.
 /// Safe for concurrent use.
 /// </summary>
-internal sealed partial class RequestGate(RequestDelegate next, LoginSessions logins, NpgsqlDataSource database, ILogger<RequestGate> logger)
+internal sealed partial class RequestGate(RequestDelegate next, LoginSessions logins, NpgsqlDataSource database, StoreHealth health, ILogger<RequestGate> logger)
 {
+    private const string StoreIsAway =
+        "the database cannot be reached: sessions go on and new ones start, but nothing can be changed or looked up, and nobody can log in; try again when the database is back (/health of the silo says when)";
+
     public async Task InvokeAsync(HttpContext http)
     {
         if (!http.Request.Path.StartsWithSegments(ApiRoutes.Base))
@@ -23,6 +26,10 @@ internal sealed partial class RequestGate(RequestDelegate next, LoginSessions lo
         http.Response.Headers["X-Request-Id"] = http.RequestId();
         http.Response.Headers.CacheControl = "no-store";
         http.Response.Headers.XContentTypeOptions = "nosniff";
+        var aborted = http.RequestAborted;
+        // Whatever the request waits for, it waits no longer than the database is there.
+        using var stop = new StoreBound(aborted, http.GetEndpoint()?.Metadata.GetMetadata<AccessRule>() is null ? CancellationToken.None : health.Outage);
+        http.RequestAborted = stop.Token;
         try
         {
             if (http.Request.Path.Value!.Contains('\0', StringComparison.Ordinal))
@@ -34,13 +41,24 @@ internal sealed partial class RequestGate(RequestDelegate next, LoginSessions lo
                     ? new ApiException(405, ErrorCodes.MethodNotAllowed, $"{http.Request.Method} is not possible here; allowed: {http.Response.Headers.Allow}")
                     : new ApiException(404, ErrorCodes.NotFound, "there is no such path; see /api/v1/openapi.json");
         }
-        catch (OperationCanceledException) when (http.RequestAborted.IsCancellationRequested)
+        catch (OperationCanceledException) when (aborted.IsCancellationRequested)
         {
             // The caller is gone; there is nobody to answer.
         }
+        catch (OperationCanceledException e) when (stop.StoreIsLost && !http.Response.HasStarted)
+        {
+            http.RequestAborted = aborted;
+            await AnswerAsync(http, Translate(http, new StoreUnavailableException(inner: e)));
+        }
         catch (Exception exception) when (!http.Response.HasStarted)
         {
+            http.RequestAborted = aborted;
+            health.Suspect(exception);
             await AnswerAsync(http, Translate(http, exception));
+        }
+        finally
+        {
+            http.RequestAborted = aborted;
         }
     }
 
@@ -86,12 +104,15 @@ internal sealed partial class RequestGate(RequestDelegate next, LoginSessions lo
                 return new ApiException(409, ErrorCodes.Conflict, "another request made the same thing at the same time");
             case PostgresException { SqlState: PostgresErrorCodes.ForeignKeyViolation }:
                 return new ApiException(409, ErrorCodes.Conflict, "something it refers to was deleted meanwhile");
+            case Exception away when StoreErrors.IsOutage(away):
+                LogStore(logger, exception.GetType().Name, http.RequestId());
+                return new ApiException(503, ErrorCodes.StoreUnavailable, StoreIsAway) { RetryAfterSeconds = 5 };
             case PostgresException { IsTransient: false } broken:
                 LogFailed(logger, broken, http.Request.Method, http.GetEndpoint()?.DisplayName ?? "", http.RequestId());
                 return Internal(http);
             case NpgsqlException or TimeoutException:
                 LogStore(logger, exception.GetType().Name, http.RequestId());
-                return new ApiException(503, ErrorCodes.StoreUnavailable, "the database cannot be reached; running sessions are not affected, changes and new logins are not possible now") { RetryAfterSeconds = 5 };
+                return new ApiException(503, ErrorCodes.StoreUnavailable, StoreIsAway) { RetryAfterSeconds = 5 };
             default:
                 LogFailed(logger, exception, http.Request.Method, http.GetEndpoint()?.DisplayName ?? "", http.RequestId());
                 return Internal(http);

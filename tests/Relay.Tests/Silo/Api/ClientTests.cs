@@ -71,7 +71,7 @@ public sealed class ClientTests(ApiHost host) : IClassFixture<ApiHost>
     [Fact]
     public async Task Gateways_are_those_heard_of_lately_with_one_host_key()
     {
-        var directory = new SiloDirectory(host.Database.DataSource);
+        var directory = (SiloDirectory)host.Services.GetService(typeof(SiloDirectory))!;
         await directory.GatewaySeenAsync("gw-1", "gw1.example.test:2222", "0.1.0", "silo:7443", Cancel);
         await directory.GatewaySeenAsync("gw-gone", "gone.example.test:2222", "0.1.0", "silo:7443", Cancel);
         await directory.GatewaySeenAsync("gw-1", "moved.example.test:2222", "0.1.0", "silo:7443", Cancel);

@@ -52,6 +52,7 @@ public sealed class StoreOutageTests
         Assert.Equal(HttpStatusCode.Unauthorized, (await new ApiClient(address, "nonsense").GetAsync("/me")).Status);
 
         await using var again = await StartAsync();
+        await app.Services.GetRequiredService<StoreHealth>().WhenReachableAsync(cancel);
         Assert.Equal(HttpStatusCode.OK, (await admin.GetAsync("/connectors")).Status);
 
         Task<EmbeddedPostgres> StartAsync() => EmbeddedPostgres.StartAsync(state.File("pg"), durable: false, NullLogger.Instance, TimeProvider.System, cancel);

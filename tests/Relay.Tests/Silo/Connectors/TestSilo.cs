@@ -106,13 +106,13 @@ internal sealed class TestSilo : IAsyncDisposable
         var signals = new DatabaseSignals(grid.Postgres.DataSource, time, NullLogger<DatabaseSignals>.Instance);
         var tokens = new TokenWatch(tunnels, cell, time, NullLogger<TokenWatch>.Instance);
         var acks = new SnapshotAcks(new SnapshotAckStore(grid.Postgres.DataSource, identity), new RevocationMetrics(), time, NullLogger<SnapshotAcks>.Instance);
-        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, NullLogger<SnapshotLoader>.Instance), signals, [tokens], acks, time, NullLogger<SnapshotFeed>.Instance);
+        var storeProbe = new NoProbe();
+        var store = new StoreHealth(storeProbe, reachable: true, time, NullLogger<StoreHealth>.Instance);
+        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, NullLogger<SnapshotLoader>.Instance), signals, store, [tokens], acks, time, NullLogger<SnapshotFeed>.Instance);
         Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);
         var watch = new LeaseWatch(ConnectorLeaseStore.HardTtl);
-        var storeProbe = new NoProbe();
-        var store = new StoreHealth(storeProbe, reachable: true, time, NullLogger<StoreHealth>.Instance);
         var peers = new ScriptedPeer();
         var health = new GridHealth();
         var keeper = new TunnelKeeper(tunnels, leases, records, directory, new LeaseRenewals(leases, store, peers), right, watch, time, NullLogger<TunnelKeeper>.Instance);

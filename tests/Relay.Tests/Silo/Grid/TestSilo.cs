@@ -49,13 +49,16 @@ public sealed class TestSilo : IAsyncDisposable
         where T : notnull => Host.Services.GetRequiredService<T>();
 
     /// <param name="with">Another silo of the same grid: same database, same keys.</param>
-    public static async Task<TestSilo> StartAsync(TestSilo? with = null, string name = "silo-1")
+    /// <param name="store">How the silo itself reaches the database, when that is not how the test does.</param>
+    /// <param name="spoolLimit">Bytes.</param>
+    public static async Task<TestSilo> StartAsync(TestSilo? with = null, string name = "silo-1", PrivatePostgres? postgres = null, string? store = null, long? spoolLimit = null)
     {
-        var database = with?.Database ?? await PrivatePostgres.CreateAsync();
+        var database = with?.Database ?? postgres ?? await PrivatePostgres.CreateAsync();
         var folder = with?._folder ?? Directory.CreateTempSubdirectory("relay-silo-").FullName;
         var options = new SiloOptions
         {
-            Database = database.ConnectionString,
+            Database = store ?? database.ConnectionString,
+            SpoolLimitBytes = spoolLimit ?? 1024 * 1024 * 1024,
             StateDirectory = folder,
             MasterKeyFile = Path.Combine(folder, "master.key"),
             Name = name,

@@ -1,6 +1,5 @@
 using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
-using Relay.Silo.Recordings;
 using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
 using Relay.TestKit;
@@ -21,7 +20,7 @@ public sealed class LostPeersTests(SiloFixture fixture) : IClassFixture<SiloFixt
         var time = new ManualTimeProvider(TimeProvider.System.GetUtcNow());
         var gateways = new GatewaySubscriptions(time);
         using var registry = new SessionRegistry(
-            _silo.Get<SessionStore>(), _silo.Get<SessionAuthorizer>(), _silo.Get<SnapshotCell>(), gateways, _silo.Get<RecordingStates>(), _silo.Get<RevocationMetrics>(), time, NullLogger<SessionRegistry>.Instance);
+            _silo.Get<SessionStore>(), _silo.Get<SessionAuthorizer>(), _silo.Get<SnapshotCell>(), gateways, _silo.Get<RevocationMetrics>(), time, NullLogger<SessionRegistry>.Instance);
         var version = _silo.Get<SnapshotCell>().Find(_silo.OrganizationId)!.Version;
         var (lost, kept) = (Session("gw-lost"), Session("gw-kept"));
         using var alive = gateways.Subscribe("gw-kept");
@@ -59,7 +58,7 @@ public sealed class LostPeersTests(SiloFixture fixture) : IClassFixture<SiloFixt
                 new { address = $"{incarnation}:1", incarnation, status, silentSeconds });
         }
 
-        await _silo.Get<SessionStore>().ReapAsync(Grace, Silence, TestContext.Current.CancellationToken);
+        await _silo.Get<SessionStore>().ReapAsync(Grace, Silence, [], TestContext.Current.CancellationToken);
         Assert.True((await scene.OutcomeAsync()).StartsWith("connection lost: the silo", StringComparison.Ordinal) == reaped, silo);
         await _silo.WriteAsync("DELETE FROM silo_member WHERE incarnation = @incarnation", new { incarnation });
     }

@@ -30,7 +30,7 @@ public sealed class SnapshotTests
         Assert.Equal(new HashSet<string> { "SRE", group.ToString("D") }, snapshot.Users[user].Groups.ToHashSet());
         var read = snapshot.SocketsByName[name.ToUpperInvariant()];
         Assert.Equal(new SshTarget(false, "10.1.2.3", 2222, SshTargetAuthentication.Certificate, null, false), read.Target);
-        Assert.Contains(new OrgConnector(connector, "prod"), read.Connectors);
+        Assert.Contains(new OrgConnector(connector, "prod", null), read.Connectors);
         Assert.Equal(2, read.Connectors.Count);
         Assert.Equal("prod", read.Facts.Tags["env"]);
         var decision = snapshot.Policies.Evaluate(new AccessRequest(snapshot.Users[user].Subject, read.Facts, IPAddress.Loopback, null, TimeProvider.System.GetUtcNow(), new AccessAction.SshShell("root"), Guid.NewGuid()));

@@ -1,0 +1,106 @@
+using Relay.Silo.Spool;
+using Relay.Silo.Storage;
+
+namespace Relay.Silo.History;
+
+/// <summary>
+/// Facts that this silo has acknowledged and the store does not take yet: their session's beginning, or an earlier chunk, is still in
+/// the spool of another silo. Kept in a spool of their own and tried again, in order, until they are taken or <see cref="KeepFor"/> is
+/// over. Safe for concurrent use.
+/// </summary>
+internal sealed partial class ParkedFacts(Spool.Spool parked, StoreHealth health, FactApplier applier, TimeProvider time, ILogger<ParkedFacts> logger) : BackgroundService
+{
+    /// <summary>A silo that comes back later than this has nobody to wait for it.</summary>
+    public static readonly TimeSpan KeepFor = TimeSpan.FromDays(7);
+
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(2);
+    private long _dropped;
+
+    /// <summary>How many wait.</summary>
+    public long Count => parked.Records;
+
+    /// <summary>How many the store would never have, since the start.</summary>
+    public long Dropped => Interlocked.Read(ref _dropped);
+
+    /// <summary>Keeps a fact for later.</summary>
+    /// <exception cref="SpoolFullException">There is no place: it must stay where it is.</exception>
+    public Task KeepAsync(ReadOnlyMemory<byte> payload) => parked.AppendAsync(payload, bulk: false);
+
+    /// <summary>The store says that it will never be: the session is not its gateway's, or was over for too long.</summary>
+    public void Drop(Fact fact, string reason)
+    {
+        Interlocked.Increment(ref _dropped);
+        LogDropped(logger, fact.Id, fact.GetType().Name, fact.SessionId, reason);
+    }
+
+    /// <summary>Tries each once. Returns how many were taken.</summary>
+    internal async Task<int> RoundAsync(CancellationToken cancellationToken)
+    {
+        var taken = 0;
+        // What is put back comes behind this many.
+        for (var left = parked.Records; left > 0 && parked.Read(64, 4 * 1024 * 1024) is { } batch; left -= batch.Records.Count)
+        {
+            foreach (var record in batch.Records)
+            {
+                var fact = Read(record.Payload);
+                var outcome = fact is null ? FactFate.Later : await applier.ApplyAloneAsync(fact, cancellationToken);
+                if (outcome == FactFate.Done)
+                    taken++;
+                else if (fact is not null && (outcome == FactFate.Never || time.GetUtcNow() - fact.At > KeepFor))
+                    Drop(fact, outcome == FactFate.Never ? "refused" : "nothing of its session has come for days");
+                else
+                    await KeepAsync(record.Payload);
+            }
+
+            parked.Delivered(batch);
+        }
+
+        return taken;
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var pause = FirstPause;
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await health.WhenReachableAsync(stoppingToken);
+                pause = parked.Records == 0 || await RoundAsync(stoppingToken) > 0 ? FirstPause : TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LongestPause.Ticks));
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                LogRoundFailed(logger, e.Message);
+            }
+
+            // Not until something is appended: a round itself appends.
+            await Task.Delay(pause, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    public override void Dispose()
+    {
+        parked.Dispose();
+        base.Dispose();
+    }
+
+    // A record of a newer version waits for that version.
+    private static Fact? Read(ReadOnlyMemory<byte> payload)
+    {
+        try
+        {
+            return Fact.FromPayload(payload);
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
+
+    [LoggerMessage(4616, LogLevel.Error, "fact {FactId} is not in the store: {Kind} of session {SessionId}: {Reason}")]
+    private static partial void LogDropped(ILogger logger, Guid factId, string kind, Guid sessionId, string reason);
+
+    [LoggerMessage(4617, LogLevel.Warning, "facts that wait for another silo's could not be tried: {Reason}")]
+    private static partial void LogRoundFailed(ILogger logger, string reason);
+}

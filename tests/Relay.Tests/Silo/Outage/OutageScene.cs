@@ -1,0 +1,102 @@
+using System.IO.Compression;
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Relay.Protocol.Grid;
+using Relay.Silo.Recordings;
+using Relay.Silo.Storage;
+using Relay.TestKit;
+using Relay.Tests.Silo.Grid;
+using SpoolQueue = Relay.Silo.Spool.Spool;
+
+namespace Relay.Tests.Silo.Outage;
+
+/// <summary>How the database goes away.</summary>
+public enum Outage
+{
+    /// <summary>Stopped: connections are reset and refused.</summary>
+    Refused,
+
+    /// <summary>Cut off: nothing answers, nothing is reset.</summary>
+    Swallowed,
+}
+
+/// <summary>A silo whose way to the database can be cut, while the test still reaches it. Caller disposes.</summary>
+internal sealed class OutageScene : IAsyncDisposable
+{
+    private readonly StoreProxy _proxy;
+
+    private OutageScene(TestSilo silo, StoreProxy proxy) => (Silo, _proxy) = (silo, proxy);
+
+    public TestSilo Silo { get; }
+
+    public StoreHealth Health => Silo.Get<StoreHealth>();
+
+    public SpoolQueue Spool => Silo.Get<SpoolQueue>();
+
+    public static async Task<OutageScene> StartAsync(long? spoolLimit = null, OutageScene? with = null, string name = "silo-1")
+    {
+        var postgres = with?.Silo.Database ?? await PrivatePostgres.CreateAsync();
+        var proxy = new StoreProxy(postgres.ConnectionString);
+        return new OutageScene(await TestSilo.StartAsync(with?.Silo, name, postgres, proxy.ConnectionString, spoolLimit), proxy);
+    }
+
+    /// <summary>Takes the database away; returns when the silo knows, or at once.</summary>
+    public async Task CutAsync(Outage how, bool known = true)
+    {
+        if (how == Outage.Refused)
+            _proxy.Refuse();
+        else
+            _proxy.Swallow();
+        if (known)
+            await Eventually.TrueAsync(() => !Health.Reachable, "the silo knows that the database is away");
+    }
+
+    /// <summary>Gives it back; returns when everything is delivered.</summary>
+    public async Task HealAsync()
+    {
+        _proxy.Forward();
+        await Health.WhenReachableAsync(TestContext.Current.CancellationToken);
+        await Eventually.TrueAsync(() => Spool.IsEmpty, "everything is delivered");
+    }
+
+    public static async Task<(HttpStatusCode Status, string? Code)> SendChunkAsync(TestPeer gateway, Guid session, int sequence, string lines, bool last = false, int recording = 0)
+    {
+        using var buffer = new MemoryStream();
+        using (var gzip = new GZipStream(buffer, CompressionLevel.NoCompression))
+            gzip.Write(Encoding.UTF8.GetBytes(lines));
+        using var response = await gateway.PostAsync($"{GridRoutes.RecordingChunk(session, recording, sequence)}?last={(last ? "true" : "false")}&title=t", new ByteArrayContent(buffer.ToArray()));
+        return await ResultAsync(response);
+    }
+
+    public static async Task<(HttpStatusCode Status, string? Code)> SendEventAsync(TestPeer gateway, Guid session, string type, int number)
+    {
+        var metadata = new Dictionary<string, string> { ["seq"] = $"{number}" };
+        using var response = await gateway.PostAsync(GridRoutes.Events(session), new SessionEventRequest(type, "done", metadata), GridJson.Default.SessionEventRequest);
+        return await ResultAsync(response);
+    }
+
+    public async Task<string> ReadRecordingAsync(Guid session)
+    {
+        var text = new StringBuilder();
+        await foreach (var piece in Silo.Get<IRecordingReader>().ReadAsync(session, 0, TestContext.Current.CancellationToken))
+            text.Append(Encoding.UTF8.GetString(piece.Span));
+        return text.ToString();
+    }
+
+    public Task<int> CountAsync(string what, Guid session) => Silo.QueryAsync<int>($"SELECT count(*)::int FROM {what}", new { session });
+
+    public async ValueTask DisposeAsync()
+    {
+        await Silo.DisposeAsync();
+        _proxy.Dispose();
+    }
+
+    private static async Task<(HttpStatusCode, string?)> ResultAsync(HttpResponseMessage response)
+    {
+        if (response.IsSuccessStatusCode)
+            return (response.StatusCode, null);
+        var body = await response.Content.ReadAsByteArrayAsync(TestContext.Current.CancellationToken);
+        return (response.StatusCode, JsonSerializer.Deserialize(body, GridJson.Default.GridError)!.Code);
+    }
+}
