@@ -79,6 +79,10 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public required HolderProbe Probe { get; init; }
 
+    public PathHealth Paths { get; private init; } = null!;
+
+    public TargetChecks Checks { get; private init; } = null!;
+
     public static async Task<TestSilo> StartAsync(ConnectorGrid grid, string name, bool keep = true)
     {
         var time = TimeProvider.System;
@@ -104,6 +108,10 @@ internal sealed class TestSilo : IAsyncDisposable
         Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);
+        var paths = new PathHealth(time);
+        var checks = new TargetChecks(tunnels, cell, paths, new FailingTargetStore(grid.Postgres.DataSource), signals, time, NullLogger<TargetChecks>.Instance);
+        await checks.StartAsync(CancellationToken.None);
+        background = [.. background, checks];
         // A silo alone is its own majority: it may always serve, until a test says otherwise.
         var fence = new SiloFence(FenceTimes.Default, new Voter(identity.Address, identity.Incarnation));
         fence.Adopt([fence.Self]);
@@ -123,10 +131,10 @@ internal sealed class TestSilo : IAsyncDisposable
         await listener.StartAsync(CancellationToken.None);
         if (keep)
             await keeper.StartAsync(CancellationToken.None);
-        var router = new StreamRouter(tunnels, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
+        var router = new StreamRouter(tunnels, paths, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
         return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address)
         {
-            _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe,
+            _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe, Paths = paths, Checks = checks,
         };
     }
 
