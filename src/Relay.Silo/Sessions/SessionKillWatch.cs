@@ -4,7 +4,7 @@ namespace Relay.Silo.Sessions;
 
 /// <summary>Obeys kills that were written to the session table, from whichever silo, and clears up after silos that died.</summary>
 internal sealed partial class SessionKillWatch(
-    SessionRegistry registry, SessionStore store, DatabaseSignals signals, TimeProvider time, ILogger<SessionKillWatch> logger) : BackgroundService
+    SessionRegistry registry, SessionStore store, IStoreThroughPeer peers, DatabaseSignals signals, TimeProvider time, ILogger<SessionKillWatch> logger) : BackgroundService
 {
     /// <summary>The longest a lost notification can delay a kill.</summary>
     public static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
@@ -40,11 +40,11 @@ internal sealed partial class SessionKillWatch(
                 await _wakeup.WaitAsync(PollInterval, time, stoppingToken);
                 if (registry.Count > 0)
                 {
-                    foreach (var (sessionId, by) in await store.PendingKillsAsync(stoppingToken))
+                    foreach (var (sessionId, by) in await (peers.IsNeeded ? peers.KillsAsync(stoppingToken) : store.PendingKillsAsync(stoppingToken)))
                         registry.Kill(sessionId, by);
                 }
 
-                if (time.GetElapsedTime(reaped) > ReapInterval)
+                if (!peers.IsNeeded && time.GetElapsedTime(reaped) > ReapInterval)
                 {
                     reaped = time.GetTimestamp();
                     if (await store.ReapAsync(ReapGrace, ReapSilence, stoppingToken) is var count and > 0)

@@ -17,6 +17,7 @@ using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
 using Relay.Silo.Snapshots;
+using Relay.Tests.Silo.Snapshots;
 using Relay.Silo.Storage;
 
 namespace Relay.Tests.Silo.Connectors;
@@ -103,8 +104,8 @@ internal sealed class TestSilo : IAsyncDisposable
         var cell = new SnapshotCell();
         var signals = new DatabaseSignals(grid.Postgres.DataSource, time, NullLogger<DatabaseSignals>.Instance);
         var tokens = new TokenWatch(tunnels, cell, time, NullLogger<TokenWatch>.Instance);
-        var acks = new SnapshotAcks(new SnapshotAckStore(grid.Postgres.DataSource, identity), new RevocationMetrics(), time, NullLogger<SnapshotAcks>.Instance);
-        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, NullLogger<SnapshotLoader>.Instance), signals, [tokens], acks, time, NullLogger<SnapshotFeed>.Instance);
+        var acks = new SnapshotAcks(new OwnSnapshotAcks(new SnapshotAckStore(grid.Postgres.DataSource), new NoWayThroughPeers(), identity), new RevocationMetrics(), time, NullLogger<SnapshotAcks>.Instance);
+        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, new NoWayThroughPeers(), NullLogger<SnapshotLoader>.Instance), signals, [tokens], acks, time, NullLogger<SnapshotFeed>.Instance);
         Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);
