@@ -1,10 +1,11 @@
 using Relay.Bench;
 using Relay.Bench.Grains;
+using Relay.Bench.Grid;
 using Relay.Bench.Ssh;
 
 // Relay.Bench [prefix]: runs the benchmarks whose rows start with the prefix (all without one), prints each row as it
 // is known, and keeps them in .artifacts/bench/results.json.
-IBenchmark[] all = [new LocalCalls(), new CrossSiloCalls(), new SshBenchmark()];
+IBenchmark[] all = [new LocalCalls(), new CrossSiloCalls(), new SshBenchmark(), new Revocation(), new SnapshotSwap()];
 
 var prefix = args.Length > 0 ? args[0] : "";
 var chosen = all.Where(b => b.Prefix.StartsWith(prefix, StringComparison.Ordinal) || prefix.StartsWith(b.Prefix, StringComparison.Ordinal)).ToArray();

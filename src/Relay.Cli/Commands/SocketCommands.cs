@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using Relay.Api;
 using Relay.Cli.Client;
 using Relay.Cli.Output;
@@ -68,7 +67,7 @@ internal static class SocketCommands
             ("DNS NAME", s.Dnsname),
             ("STATUS", s.Alive ? "online" : "offline"),
             ("NOTE", s.StatusReason),
-            ("UPSTREAM", ssh is null ? "-" : ssh.Hostname is null ? "the connector's built-in SSH service" : $"{ssh.Hostname}:{ssh.Port?.ToString(CultureInfo.InvariantCulture)}"),
+            ("UPSTREAM", ssh is null ? "-" : ssh.Hostname is null ? "the connector's built-in SSH service" : string.Join(", ", s.Hosts.Select(h => h.Reason.Length == 0 ? h.Host : $"{h.Host} ({(h.Healthy ? "partly reached" : "not reached")}: {h.Reason})"))),
             ("AUTHENTICATION", ssh?.SshAuthenticationType),
             ("USERNAME", ssh is { UsernameProvider: "defined" } ? ssh.Username : ssh?.UsernameProvider),
             ("RECORDING", s.RecordingEnabled ? "on" : "off"),

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using Relay.Api;
 
 namespace Relay.Cli.Commands;
@@ -10,7 +11,7 @@ internal sealed class SocketWriteCommands
     private readonly Option<string?> _description = Commands.Optional("--description", "What it is for", "-d");
     private readonly Option<string[]> _connectors = new("--connector", "-c") { Description = "Connector id or name; several for high availability" };
     private readonly Option<string?> _type = Commands.Optional("--upstream-type", "standard (an sshd, default) or connector_built_in_ssh_service (a shell on the connector's host)");
-    private readonly Option<string?> _host = Commands.Optional("--host", "Host of the target, as the connector resolves it");
+    private readonly Option<string[]> _host = new("--host") { Description = "Host of the target, as the connector resolves it; several (HOST or HOST:PORT) are a pool of equals" };
     private readonly Option<int?> _port = new("--port", "-p") { Description = "Port of the target (default: 22)" };
     private readonly Option<string?> _username = Commands.Optional("--username", "User on the target; absent: whom the user asks for", "-u");
     private readonly Option<string?> _auth = Commands.Optional("--auth", "relay_certificate (default), private_key or username_and_password");
@@ -80,20 +81,46 @@ internal sealed class SocketWriteCommands
         var keyFile = parsed.GetValue(_keyFile);
         var passwordFile = parsed.GetValue(_passwordFile);
         var auth = parsed.GetValue(_auth) ?? (keyFile is not null ? "private_key" : passwordFile is not null ? "username_and_password" : now?.SshAuthenticationType);
+        var (hostname, port, hosts) = Hosts(parsed, now);
         return new UpstreamConfigurationWrite
         {
             ServiceType = "ssh",
             SshServiceConfiguration = new SshServiceConfigurationWrite
             {
                 SshServiceType = parsed.GetValue(_type) ?? now?.SshServiceType ?? "standard",
-                Hostname = parsed.GetValue(_host) ?? now?.Hostname,
-                Port = parsed.GetValue(_port) ?? now?.Port,
+                Hostname = hostname,
+                Port = port,
+                Hosts = hosts,
                 SshAuthenticationType = auth,
                 Username = parsed.GetValue(_username) ?? now?.Username,
                 Password = passwordFile is null ? null : Commands.ReadFile(passwordFile).TrimEnd('\r', '\n'),
                 PrivateKey = keyFile is null ? null : Commands.ReadFile(keyFile),
             },
         };
+    }
+
+    private (string? Hostname, int? Port, IReadOnlyList<PoolHostWrite>? Hosts) Hosts(ParseResult parsed, SshServiceConfiguration? now)
+    {
+        var port = parsed.GetValue(_port);
+        var given = parsed.GetValue(_host) ?? [];
+        if (given.Length > 1)
+            return (null, null, [.. given.Select(h => Host(h, port))]);
+        if (given.Length == 1)
+            return (given[0], port ?? (now?.Hosts is null ? now?.Port : null), null);
+        return now?.Hosts is { } pool && port is null
+            ? (null, null, [.. pool.Select(h => new PoolHostWrite { Hostname = h.Hostname, Port = h.Port })])
+            : (now?.Hostname, port ?? now?.Port, null);
+    }
+
+    // One colon is a port's; an IPv6 address has more, and with a port brackets.
+    private static PoolHostWrite Host(string text, int? port)
+    {
+        var colon = text.LastIndexOf(':');
+        if (colon <= 0 || (text.IndexOf(':', StringComparison.Ordinal) != colon && text[colon - 1] != ']'))
+            return new PoolHostWrite { Hostname = text, Port = port };
+        return int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var own)
+            ? new PoolHostWrite { Hostname = text[..colon].Trim('[', ']'), Port = own }
+            : throw new CliException(ExitCode.Usage, $"--host takes HOST or HOST:PORT, not '{text}'.");
     }
 
     private bool? Recording(ParseResult parsed) => parsed.GetResult(_recording) is null ? null : parsed.GetValue(_recording) ?? true;

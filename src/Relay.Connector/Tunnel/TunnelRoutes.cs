@@ -36,6 +36,7 @@ internal sealed partial class TunnelRoutes
         return (context.Request.Method, context.Request.Path.Value) switch
         {
             ("POST", TunnelWire.ConnectPath) => ConnectAsync(context, attachment, draining),
+            ("POST", TunnelWire.CheckPath) => CheckAsync(context),
             ("GET", TunnelWire.PingPath) => PingAsync(context, attachment),
             ("GET", TunnelWire.DrainPath) => DrainAsync(context, draining),
             ("POST", TunnelWire.GoodbyePath) => GoodbyeAsync(context, attachment),
@@ -89,6 +90,25 @@ internal sealed partial class TunnelRoutes
         LogLateOpen(session, epoch);
         DuplexExchange.Refuse(context, StreamOpenError.StaleEpoch, "the silo's right to open this stream ran out before it was open");
         return false;
+    }
+
+    private async Task CheckAsync(HttpContext context)
+    {
+        if (!StreamTarget.TryParse(context.Request.Headers[TunnelWire.TargetHeader], out var target) || target.IsBuiltInSsh)
+        {
+            DuplexExchange.Refuse(context, StreamOpenError.Failed, "the request names no target that could be dialled");
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            return;
+        }
+
+        try
+        {
+            await using var socket = await _dialler.DialAsync(target, context.RequestAborted);
+        }
+        catch (StreamOpenException e)
+        {
+            DuplexExchange.Refuse(context, e.Error, e.Message);
+        }
     }
 
     private async Task ServeTcpAsync(HttpContext context, Attachment attachment, Guid session, long epoch, long? until, StreamTarget target)

@@ -51,6 +51,15 @@ public static class GridRoutes
     /// <summary>Silo to silo, see <see cref="Grid.PeerRenewal"/>.</summary>
     public const string PeerRenewal = "/grid/v1/peers/renewal";
 
+    /// <summary>Silo to silo: versions of organizations and orders to end sessions, for one that does not reach the store.</summary>
+    public const string PeerChanges = "/grid/v1/peers/changes";
+
+    /// <summary>Silo to silo: what an organization's decisions depend on, as <see cref="PeerChanges"/>.</summary>
+    public const string PeerSnapshot = "/grid/v1/peers/snapshot";
+
+    /// <summary>Silo to silo: writes that a version is in force there, as <see cref="PeerChanges"/>.</summary>
+    public const string PeerAcknowledgement = "/grid/v1/peers/acknowledgement";
+
     /// <summary>Silo to silo: a duplex stream to a connector attached there.</summary>
     public static string ConnectorStream(Guid connector) => $"/grid/v1/connectors/{connector}/stream";
 }

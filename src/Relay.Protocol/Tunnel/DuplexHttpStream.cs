@@ -37,7 +37,7 @@ public sealed class DuplexHttpStream : DuplexStream
     /// <summary>The response's status line and headers.</summary>
     public HttpResponseMessage Response => _message;
 
-    /// <summary>Called once when the stream is disposed, on the disposing thread. Null: nobody counts.</summary>
+    /// <summary>Called once when the stream is disposed, on the disposing thread; several may be added. Null: nobody counts.</summary>
     public Action? Disposed { get; set; }
 
     /// <summary>Sends the request's headers and waits for the response's; both bodies stay open.</summary>
@@ -200,8 +200,11 @@ public sealed class DuplexHttpStream : DuplexStream
         base.Dispose(disposing);
     }
 
-    private static StreamOpenException Refusal(HttpResponseMessage response)
+    /// <summary>The refusal that an answer other than 200 is: reason and sentence from its headers.</summary>
+    /// <param name="response">As <see cref="DuplexExchange.Refuse"/> made it, or anything else that is no success.</param>
+    public static StreamOpenException Refusal(HttpResponseMessage response)
     {
+        ArgumentNullException.ThrowIfNull(response);
         var code = Header(response, TunnelWire.ErrorCodeHeader);
         var text = Header(response, TunnelWire.ErrorHeader);
         return new StreamOpenException(StreamOpenErrors.Parse(code), text is null ? $"answered {(int)response.StatusCode}" : Uri.UnescapeDataString(text)) { Answered = true };

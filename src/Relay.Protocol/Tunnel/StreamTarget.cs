@@ -83,6 +83,11 @@ public sealed record StreamTarget
         return true;
     }
 
+    /// <summary>Reads "host:port" as <see cref="Address"/> writes it; false: not a TCP target.</summary>
+    /// <param name="address">IPv6 in brackets.</param>
+    /// <param name="target">The target when true.</param>
+    public static bool TryParseAddress(string? address, [NotNullWhen(true)] out StreamTarget? target) => TryParse(address is null ? null : TcpPrefix + address, out target);
+
     /// <summary>The text form, as in <see cref="TunnelWire.TargetHeader"/>.</summary>
     public override string ToString() =>
         IsBuiltInSsh ? BuiltInSshText : string.Create(CultureInfo.InvariantCulture, $"{TcpPrefix}{Address}");

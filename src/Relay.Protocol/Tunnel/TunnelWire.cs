@@ -15,6 +15,9 @@ public static class TunnelWire
     /// <summary>Opens a duplex stream to a target. Method POST.</summary>
     public const string ConnectPath = "/connect";
 
+    /// <summary>The agent dials a target and hangs up: 200 when it was reached, otherwise refused like a stream. Method POST.</summary>
+    public const string CheckPath = "/check";
+
     /// <summary>Answered at once with 200: the agent lives. Method GET.</summary>
     public const string PingPath = "/ping";
 

@@ -164,6 +164,32 @@ internal sealed class ConnectorTunnel : IDisposable
         }
     }
 
+    /// <summary>Has the agent dial a target and hang up.</summary>
+    /// <exception cref="StreamOpenException">It did not reach it, or not in time.</exception>
+    public async Task CheckAsync(StreamTarget target, TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        using var request = NewRequest(HttpMethod.Post, TunnelWire.CheckPath);
+        request.Headers.TryAddWithoutValidation(TunnelWire.TargetHeader, target.ToString());
+        using var late = new CancellationTokenSource(deadline, _time);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        try
+        {
+            using var response = await _http.SendAsync(request, stop.Token);
+
+            // An agent that cannot check is asked nothing: its streams will tell.
+            if (!response.IsSuccessStatusCode && response.StatusCode != HttpStatusCode.NotFound)
+                throw DuplexHttpStream.Refusal(response);
+        }
+        catch (OperationCanceledException e) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new StreamOpenException(StreamOpenError.TimedOut, string.Create(CultureInfo.InvariantCulture, $"{target.Address} did not answer within {deadline.TotalSeconds:0.#} s"), e);
+        }
+        catch (Exception e) when (e is HttpRequestException or (IOException and not StreamOpenException) or ObjectDisposedException)
+        {
+            throw new StreamOpenException(StreamOpenError.Failed, "the connector is gone", e);
+        }
+    }
+
     /// <summary>True: the agent answered in time.</summary>
     public async ValueTask<bool> PingAsync(TimeSpan deadline, CancellationToken cancellationToken)
     {

@@ -31,6 +31,9 @@ internal static class ConnectorsServiceCollectionExtensions
         services.AddSingleton<IGridRoutes, ConnectorGridRoutes>();
         services.AddSingleton<ConnectorAttacher>();
         services.AddSingleton<IStreamRouter, StreamRouter>();
+        services.AddSingleton<PathHealth>();
+        services.AddSingleton<FailingTargetStore>();
+        services.AddHostedService<TargetChecks>();
         services.AddSingleton<TokenWatch>();
         services.AddSingleton<ISnapshotObserver>(s => s.GetRequiredService<TokenWatch>());
         services.AddHostedService(s => s.GetRequiredService<TokenWatch>());

@@ -10,19 +10,22 @@ namespace Relay.Silo.Connectors;
 internal sealed partial class StreamRouter : IStreamRouter
 {
     // A path that hangs must not cost a session when there is another one.
-    private static readonly TimeSpan FirstPathsDeadline = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan FirstPathsDeadline = TimeSpan.FromSeconds(2);
 
     private readonly ConnectorTunnels _tunnels;
+    private readonly PathHealth _health;
     private readonly IConnectorDirectory _directory;
     private readonly ISiloHttp _silos;
     private readonly SiloIdentity _self;
     private readonly TimeProvider _time;
     private readonly ILogger<StreamRouter> _logger;
     private readonly ConcurrentDictionary<Guid, StrongCount> _remoteStreams = new();
+    private readonly ConcurrentDictionary<(Guid Socket, StreamTarget Target), StrongCount> _hostStreams = new();
 
-    public StreamRouter(ConnectorTunnels tunnels, IConnectorDirectory directory, ISiloHttp silos, SiloIdentity self, TimeProvider time, ILogger<StreamRouter> logger)
+    public StreamRouter(ConnectorTunnels tunnels, PathHealth health, IConnectorDirectory directory, ISiloHttp silos, SiloIdentity self, TimeProvider time, ILogger<StreamRouter> logger)
     {
         _tunnels = tunnels;
+        _health = health;
         _directory = directory;
         _silos = silos;
         _self = self;
@@ -49,10 +52,13 @@ internal sealed partial class StreamRouter : IStreamRouter
                 try
                 {
                     var deadline = i < paths.Count - 1 ? FirstPathsDeadline : TunnelWire.OpenDeadline;
-                    return await OpenAsync(path, sessionId, target.Target, deadline, cancellationToken);
+                    var routed = await OpenCountedAsync(path, sessionId, target.SocketId, deadline, cancellationToken);
+                    _health.Succeeded(path.Connector.Id, path.Target);
+                    return routed;
                 }
                 catch (StreamOpenException e)
                 {
+                    _health.Failed(path.Connector.Id, path.Target, e);
                     LogPathFailed(sessionId, path.Connector.Name, path.Lease?.Silo ?? _self.Address, e.Error.ToWire(), e.Message);
                     last = new StreamOpenException(e.Error, $"connector {path.Connector.Name}: {e.Message}", e);
                     stale |= e.Error is StreamOpenError.StaleEpoch or StreamOpenError.NotAttached;
@@ -69,6 +75,25 @@ internal sealed partial class StreamRouter : IStreamRouter
         throw last ?? new StreamOpenException(StreamOpenError.NotAttached, target.Connectors.Count == 1
             ? $"connector {target.Connectors[0].Name} is not connected"
             : $"none of the socket's connectors is connected: {string.Join(", ", target.Connectors.Select(c => c.Name))}");
+    }
+
+    private async ValueTask<RoutedStream> OpenCountedAsync(Path path, Guid session, Guid socket, TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        // Counted from here on, like the connector's: a burst is spread before the first of it has arrived.
+        var count = _hostStreams.GetOrAdd((socket, path.Target), static _ => new StrongCount());
+        count.Increment();
+        try
+        {
+            var routed = await OpenAsync(path, session, path.Target, deadline, cancellationToken);
+            var stream = (DuplexHttpStream)routed.Stream;
+            stream.Disposed += count.Decrement;
+            return routed;
+        }
+        catch
+        {
+            count.Decrement();
+            throw;
+        }
     }
 
     private async ValueTask<RoutedStream> OpenAsync(Path path, Guid session, StreamTarget target, TimeSpan deadline, CancellationToken cancellationToken)
@@ -94,15 +119,15 @@ internal sealed partial class StreamRouter : IStreamRouter
         }
     }
 
-    /// <summary>Attached connectors, least streams first; of equals the one whose tunnel is here.</summary>
+    /// <summary>Every attached connector to every host, best first.</summary>
     private async ValueTask<IReadOnlyList<Path>> FindPathsAsync(ConnectorTarget target, bool fresh, CancellationToken cancellationToken)
     {
-        var paths = new List<Path>();
+        var ways = new List<Way>();
         var elsewhere = new List<ConnectorReference>();
         foreach (var connector in target.Connectors)
         {
             if (_tunnels.Find(connector.Id) is { } tunnel)
-                paths.Add(new Path(connector, tunnel, null, tunnel.OpenStreams));
+                ways.Add(new Way(connector, tunnel, null, tunnel.OpenStreams));
             else
                 elsewhere.Add(connector);
         }
@@ -115,10 +140,10 @@ internal sealed partial class StreamRouter : IStreamRouter
                 {
                     // Our own address without a tunnel: it has just gone, or belongs to an earlier start of this silo.
                     if (lease.Silo != _self.Address && lease.Epoch >= _tunnels.HighestEpoch(lease.ConnectorId))
-                        paths.Add(new Path(elsewhere.First(c => c.Id == lease.ConnectorId), null, lease, _remoteStreams.GetValueOrDefault(lease.ConnectorId)?.Value ?? 0));
+                        ways.Add(new Way(elsewhere.First(c => c.Id == lease.ConnectorId), null, lease, _remoteStreams.GetValueOrDefault(lease.ConnectorId)?.Value ?? 0));
                 }
             }
-            catch (IOException e) when (paths.Count > 0)
+            catch (IOException e) when (ways.Count > 0)
             {
                 LogDirectoryFailed(e.Message);
             }
@@ -128,13 +153,19 @@ internal sealed partial class StreamRouter : IStreamRouter
             }
         }
 
-        return [.. paths.OrderBy(p => p.Streams).ThenBy(p => p.Tunnel is null)];
+        return PathChoice.Order(
+            ways.SelectMany(w => target.Targets.Select(t => new Path(w.Connector, w.Tunnel, w.Lease, t, w.Streams))),
+            p => new PathLoad(
+                _health.IsHealthy(p.Connector.Id, p.Target.Address), _hostStreams.GetValueOrDefault((target.SocketId, p.Target))?.Value ?? 0, p.Streams, p.Tunnel is not null));
     }
 
     /// <summary>One way to a connector: through its tunnel here, or through the silo that holds it.</summary>
-    private sealed record Path(ConnectorReference Connector, ConnectorTunnel? Tunnel, ConnectorLease? Lease, int Streams)
+    private sealed record Way(ConnectorReference Connector, ConnectorTunnel? Tunnel, ConnectorLease? Lease, int Streams);
+
+    /// <summary>A way to a connector, and a host behind it.</summary>
+    private sealed record Path(ConnectorReference Connector, ConnectorTunnel? Tunnel, ConnectorLease? Lease, StreamTarget Target, int Streams)
     {
-        public bool Equals(Path? other) => other is not null && other.Connector.Id == Connector.Id && other.Tunnel == Tunnel && other.Lease?.Epoch == Lease?.Epoch;
+        public bool Equals(Path? other) => other is not null && other.Connector.Id == Connector.Id && other.Target == Target && other.Tunnel == Tunnel && other.Lease?.Epoch == Lease?.Epoch;
 
         public override int GetHashCode() => Connector.Id.GetHashCode();
     }

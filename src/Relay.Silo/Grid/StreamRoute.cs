@@ -105,7 +105,7 @@ internal sealed partial class StreamRoute(
         return new ConnectorTarget(
             socket.Id,
             [.. socket.Connectors.Select(c => new ConnectorReference(c.Id, c.Name))],
-            target.IsBuiltIn ? StreamTarget.BuiltInSsh : StreamTarget.Tcp(target.Hostname, target.Port));
+            target.Hosts);
     }
 
     [LoggerMessage(4009, LogLevel.Information, "stream of session {SessionId} ended: {Ending}, {Up} bytes up, {Down} bytes down")]

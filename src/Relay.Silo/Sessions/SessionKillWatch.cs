@@ -8,7 +8,7 @@ namespace Relay.Silo.Sessions;
 
 /// <summary>Obeys kills that were written to the session table, from whichever silo, and clears up after silos that died.</summary>
 internal sealed partial class SessionKillWatch(
-    SessionRegistry registry, SessionStore store, DatabaseSignals signals, StoreHealth health, HistoryLog history, SiloFence fence, BootClock clock,
+    SessionRegistry registry, SessionStore store, IStoreThroughPeer peers, DatabaseSignals signals, StoreHealth health, HistoryLog history, SiloFence fence, BootClock clock,
     TimeProvider time, ILogger<SessionKillWatch> logger) : BackgroundService
 {
     /// <summary>The longest a lost notification can delay a kill.</summary>
@@ -44,9 +44,9 @@ internal sealed partial class SessionKillWatch(
             try
             {
                 await _wakeup.WaitAsync(PollInterval, time, stoppingToken);
-                if (!health.Reachable)
+                if (!health.Reachable && !peers.IsNeeded)
                     continue;
-                if (health.BackFor is not null && asserted != health.Since)
+                if (health.Reachable && health.BackFor is not null && asserted != health.Since)
                 {
                     asserted = health.Since;
                     await registry.ReassertAsync(stoppingToken);
@@ -54,11 +54,11 @@ internal sealed partial class SessionKillWatch(
 
                 if (registry.Count > 0)
                 {
-                    foreach (var (sessionId, by) in await store.PendingKillsAsync(stoppingToken))
+                    foreach (var (sessionId, by) in await (peers.IsNeeded ? peers.KillsAsync(stoppingToken) : store.PendingKillsAsync(stoppingToken)))
                         registry.Kill(sessionId, by);
                 }
 
-                if (time.GetElapsedTime(reaped) > ReapInterval && MayReap())
+                if (health.Reachable && time.GetElapsedTime(reaped) > ReapInterval && MayReap())
                 {
                     reaped = time.GetTimestamp();
                     if (await store.ReapAsync(ReapGrace, ReapSilence, fence.Heard(clock.Now), stoppingToken) is var count and > 0)

@@ -128,12 +128,15 @@ internal sealed class SessionStore(HistoryLog history, NpgsqlDataSource database
         new WayTaken { SessionId = sessionId, ConnectorId = way.ConnectorId, ConnectorName = way.ConnectorName, ConnectorSilo = connectorSilo, Target = way.Target.Address }, cancellationToken);
 
     /// <summary>This silo's live sessions that somebody asked to end.</summary>
-    public async Task<IReadOnlyList<(Guid SessionId, string KilledBy)>> PendingKillsAsync(CancellationToken cancellationToken)
+    public Task<IReadOnlyList<(Guid SessionId, string KilledBy)>> PendingKillsAsync(CancellationToken cancellationToken) => PendingKillsAsync(self.Incarnation, cancellationToken);
+
+    /// <summary>A silo's live sessions that somebody asked to end.</summary>
+    public async Task<IReadOnlyList<(Guid SessionId, string KilledBy)>> PendingKillsAsync(Guid incarnation, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         return (await connection.QueryAsync<(Guid, string)>(new CommandDefinition(
             "SELECT session_id, killed_by FROM session WHERE end_time IS NULL AND kill_requested_at IS NOT NULL AND silo_incarnation = @incarnation",
-            new { incarnation = self.Incarnation },
+            new { incarnation },
             cancellationToken: cancellationToken))).AsList();
     }
 

@@ -27,7 +27,7 @@ internal sealed class UpstreamCredentials(IAuthorities authorities, SecretVault 
             return new SshUpstream("connector_built_in_ssh_service", "built-in SSH service", username, key, certificate, null, hostKeys);
         }
 
-        var address = GridAddress.Format(target.Hostname, target.Port);
+        var address = target.Describe();
         switch (target.Authentication)
         {
             case SshTargetAuthentication.Certificate:

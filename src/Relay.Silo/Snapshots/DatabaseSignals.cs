@@ -17,6 +17,9 @@ internal sealed partial class DatabaseSignals(NpgsqlDataSource database, TimePro
     /// <summary>Payload: organization_id; sent by a silo that has put a version in force.</summary>
     public const string AcknowledgedChannel = "relay_ack";
 
+    /// <summary>Sent by a silo that has learnt which target of a connector fails or works again.</summary>
+    public const string TargetsChannel = "relay_targets";
+
     private const int KeepAliveSeconds = 5;
     private static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(5);
 
@@ -28,6 +31,9 @@ internal sealed partial class DatabaseSignals(NpgsqlDataSource database, TimePro
 
     /// <summary>A silo has put a version of some organization in force.</summary>
     public event Action? Acknowledged;
+
+    /// <summary>A silo has learnt which targets work.</summary>
+    public event Action? TargetsChanged;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -69,9 +75,12 @@ internal sealed partial class DatabaseSignals(NpgsqlDataSource database, TimePro
                 case AcknowledgedChannel:
                     Acknowledged?.Invoke();
                     break;
+                case TargetsChannel:
+                    TargetsChanged?.Invoke();
+                    break;
             }
         };
-        await using (var listen = new NpgsqlCommand($"LISTEN {OrganizationChannel}; LISTEN {SessionKillChannel}; LISTEN {AcknowledgedChannel}", connection))
+        await using (var listen = new NpgsqlCommand($"LISTEN {OrganizationChannel}; LISTEN {SessionKillChannel}; LISTEN {AcknowledgedChannel}; LISTEN {TargetsChannel}", connection))
             await listen.ExecuteNonQueryAsync(cancellationToken);
         connected();
         OrganizationChanged?.Invoke();

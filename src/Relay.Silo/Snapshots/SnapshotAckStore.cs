@@ -11,14 +11,25 @@ internal interface ISnapshotAckStore
     /// <param name="since">The version it ran before.</param>
     /// <returns>By the database's clock, how long ago the oldest change between the two was written; null: not known.</returns>
     Task<TimeSpan?> WriteAsync(Guid organizationId, long since, long version, CancellationToken cancellationToken);
+
+    /// <summary>Forgets silos that are gone for good.</summary>
+    Task SweepAsync(CancellationToken cancellationToken);
 }
 
-/// <inheritdoc/>
-internal sealed class SnapshotAckStore(NpgsqlDataSource database, SiloIdentity self) : ISnapshotAckStore
+/// <summary>Directly, or through a peer while only this silo's way to the store is cut.</summary>
+internal sealed class OwnSnapshotAcks(SnapshotAckStore store, IStoreThroughPeer peers, SiloIdentity self) : ISnapshotAckStore
 {
-    public Task<TimeSpan?> WriteAsync(Guid organizationId, long since, long version, CancellationToken cancellationToken) =>
-        WriteAsync(self.Incarnation, organizationId, since, version, cancellationToken);
+    public Task<TimeSpan?> WriteAsync(Guid organizationId, long since, long version, CancellationToken cancellationToken) => peers.IsNeeded
+        ? peers.AcknowledgeAsync(organizationId, since, version, cancellationToken)
+        : store.WriteAsync(self.Incarnation, organizationId, since, version, cancellationToken);
 
+    public Task SweepAsync(CancellationToken cancellationToken) => store.SweepAsync(cancellationToken);
+}
+
+/// <summary>The table. Safe for concurrent use.</summary>
+internal sealed class SnapshotAckStore(NpgsqlDataSource database)
+{
+    /// <summary>As <see cref="ISnapshotAckStore.WriteAsync"/>.</summary>
     /// <param name="incarnation">Whose acknowledgement it is; another silo's when that one cannot reach the store itself.</param>
     public async Task<TimeSpan?> WriteAsync(Guid incarnation, Guid organizationId, long since, long version, CancellationToken cancellationToken)
     {

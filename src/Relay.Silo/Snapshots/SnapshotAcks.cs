@@ -43,8 +43,7 @@ internal sealed partial class SnapshotAcks(ISnapshotAckStore store, RevocationMe
     {
         try
         {
-            if (store is SnapshotAckStore table)
-                await table.SweepAsync(cancellationToken);
+            await store.SweepAsync(cancellationToken);
         }
         catch (Exception e) when (StoreErrors.IsOutage(e))
         {

@@ -9,11 +9,19 @@ using Relay.Protocol.Ssh;
 
 namespace Relay.Silo.Snapshots;
 
-/// <summary>Reads one organization at one version. Safe for concurrent use.</summary>
-internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<SnapshotLoader> logger)
+/// <summary>Reads one organization at one version: from the store, or through a peer while only this silo's way to it is cut. Safe for concurrent use.</summary>
+internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreThroughPeer peers, ILogger<SnapshotLoader> logger)
 {
     /// <summary>Which organizations exist, at which version.</summary>
-    public async Task<IReadOnlyDictionary<Guid, long>> HeadsAsync(CancellationToken cancellationToken)
+    public Task<IReadOnlyDictionary<Guid, long>> HeadsAsync(CancellationToken cancellationToken) =>
+        peers.IsNeeded ? peers.HeadsAsync(cancellationToken) : ReadHeadsAsync(cancellationToken);
+
+    /// <summary>Null: the organization is gone.</summary>
+    public async Task<OrgSnapshot?> LoadAsync(Guid organizationId, CancellationToken cancellationToken) =>
+        await (peers.IsNeeded ? peers.RowsAsync(organizationId, cancellationToken) : ReadAsync(organizationId, cancellationToken)) is { } rows ? Build(rows) : null;
+
+    /// <summary><see cref="HeadsAsync"/>, from the store itself.</summary>
+    public async Task<IReadOnlyDictionary<Guid, long>> ReadHeadsAsync(CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         var rows = await connection.QueryAsync<(Guid Id, long Version)>(
@@ -21,15 +29,15 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
         return rows.ToDictionary(r => r.Id, r => r.Version);
     }
 
-    /// <summary>Null: the organization is gone.</summary>
-    public async Task<OrgSnapshot?> LoadAsync(Guid organizationId, CancellationToken cancellationToken)
+    /// <summary>The rows, from the store itself; null: the organization is gone.</summary>
+    public async Task<SnapshotRows?> ReadAsync(Guid organizationId, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         // One snapshot of the database for all reads: a version with half of another one's rows would be a lie.
         await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken);
         await using var results = await connection.QueryMultipleAsync(new CommandDefinition(
             """
-            SELECT name, version, user_ca_public FROM organization WHERE organization_id = @organizationId;
+            SELECT organization_id, name, version, user_ca_public FROM organization WHERE organization_id = @organizationId;
             SELECT user_id, email, role FROM app_user WHERE organization_id = @organizationId;
             SELECT m.user_id, g.group_id, g.display_name FROM group_member m JOIN user_group g USING (group_id) WHERE g.organization_id = @organizationId;
             SELECT k.fingerprint, k.user_id FROM user_ssh_key k JOIN app_user u USING (user_id) WHERE u.organization_id = @organizationId;
@@ -43,41 +51,52 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
             transaction,
             cancellationToken: cancellationToken));
 
-        var head = (await results.ReadAsync<HeadRow>()).SingleOrDefault();
-        if (head is null)
-            return null;
-        var users = (await results.ReadAsync<UserRow>()).AsList();
-        var members = (await results.ReadAsync<MemberRow>()).ToLookup(m => m.UserId);
-        var keys = (await results.ReadAsync<KeyRow>()).AsList();
-        var sockets = (await results.ReadAsync<SocketRow>()).AsList();
-        var connectors = (await results.ReadAsync<SocketConnectorRow>()).ToLookup(c => c.SocketId, c => new OrgConnector(c.ConnectorId, c.Name, c.SshHostKey));
-        var tokens = (await results.ReadAsync<TokenRow>()).AsList();
-        var policies = (await results.ReadAsync<PolicyRow>()).AsList();
-        var attached = (await results.ReadAsync<AttachmentRow>()).ToLookup(a => a.PolicyId, a => a.SocketId);
+        var head = (await results.ReadAsync<SnapshotRows.HeadRow>()).SingleOrDefault();
+        return head is null ? null : new SnapshotRows
+        {
+            Head = head,
+            Users = (await results.ReadAsync<SnapshotRows.UserRow>()).AsList(),
+            Members = (await results.ReadAsync<SnapshotRows.MemberRow>()).AsList(),
+            Keys = (await results.ReadAsync<SnapshotRows.KeyRow>()).AsList(),
+            Sockets = (await results.ReadAsync<SnapshotRows.SocketRow>()).AsList(),
+            Connectors = (await results.ReadAsync<SnapshotRows.SocketConnectorRow>()).AsList(),
+            Tokens = (await results.ReadAsync<SnapshotRows.TokenRow>()).AsList(),
+            Policies = (await results.ReadAsync<SnapshotRows.PolicyRow>()).AsList(),
+            Attachments = (await results.ReadAsync<SnapshotRows.AttachmentRow>()).AsList(),
+        };
+    }
 
+    /// <exception cref="InvalidDataException">A row cannot be what it is.</exception>
+    public OrgSnapshot Build(SnapshotRows rows)
+    {
+        var head = rows.Head;
+        var organizationId = head.OrganizationId;
+        var members = rows.Members.ToLookup(m => m.UserId);
+        var connectors = rows.Connectors.ToLookup(c => c.SocketId, c => new OrgConnector(c.ConnectorId, c.Name, c.SshHostKey));
+        var attached = rows.Attachments.ToLookup(a => a.PolicyId, a => a.SocketId);
         if (!SshPublicKey.TryParseLine(head.UserCaPublic, out var userCa, out _, out var error))
             throw new InvalidDataException($"the user CA of organization {organizationId} cannot be read: {error}");
 
-        var socketFacts = sockets.ConvertAll(s => Socket(s, [.. connectors[s.SocketId]]));
+        var socketFacts = rows.Sockets.Select(s => Socket(s, [.. connectors[s.SocketId]])).ToArray();
         return new OrgSnapshot
         {
             OrganizationId = organizationId,
             Name = head.Name,
             Version = head.Version,
             UserCa = userCa,
-            Users = users.ToFrozenDictionary(u => u.UserId, u => new OrgUser(u.UserId, u.Email, u.Role, Groups(members[u.UserId]))),
-            Keys = keys.ToFrozenDictionary(k => k.Fingerprint, k => k.UserId, StringComparer.Ordinal),
+            Users = rows.Users.ToFrozenDictionary(u => u.UserId, u => new OrgUser(u.UserId, u.Email, u.Role, Groups(members[u.UserId]))),
+            Keys = rows.Keys.ToFrozenDictionary(k => k.Fingerprint, k => k.UserId, StringComparer.Ordinal),
             Sockets = socketFacts.ToFrozenDictionary(s => s.Id),
             SocketsByName = socketFacts.ToFrozenDictionary(s => s.Name, StringComparer.OrdinalIgnoreCase),
-            ConnectorTokens = tokens.ToFrozenDictionary(t => t.TokenId, t => new OrgConnectorToken(t.Revoked, t.ExpiresAt)),
-            Policies = CompiledPolicies.Compile(organizationId, head.Version, Policies(organizationId, policies, attached)),
+            ConnectorTokens = rows.Tokens.ToFrozenDictionary(t => t.TokenId, t => new OrgConnectorToken(t.Revoked, t.ExpiresAt)),
+            Policies = CompiledPolicies.Compile(organizationId, head.Version, Policies(organizationId, rows.Policies, attached)),
         };
     }
 
-    private static FrozenSet<string> Groups(IEnumerable<MemberRow> memberships) =>
+    private static FrozenSet<string> Groups(IEnumerable<SnapshotRows.MemberRow> memberships) =>
         memberships.SelectMany(m => new[] { m.GroupId.ToString("D"), m.DisplayName }).ToFrozenSet(StringComparer.Ordinal);
 
-    private static OrgSocket Socket(SocketRow row, IReadOnlyList<OrgConnector> connectors)
+    private static OrgSocket Socket(SnapshotRows.SocketRow row, IReadOnlyList<OrgConnector> connectors)
     {
         var target = row.SocketType == "ssh" ? SshTarget.TryRead(row.Upstream) : null;
         var tags = JsonSerializer.Deserialize<Dictionary<string, string>>(row.Tags) ?? [];
@@ -87,7 +106,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
         return new OrgSocket(facts, target, row.UpstreamSecrets, row.HostKeys, row.RecordingEnabled, connectors);
     }
 
-    private List<PolicyEntry> Policies(Guid organizationId, List<PolicyRow> rows, ILookup<Guid, Guid> attached)
+    private List<PolicyEntry> Policies(Guid organizationId, IReadOnlyList<SnapshotRows.PolicyRow> rows, ILookup<Guid, Guid> attached)
     {
         var entries = new List<PolicyEntry>(rows.Count);
         foreach (var row in rows)
@@ -104,101 +123,6 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, ILogger<
         }
 
         return entries;
-    }
-
-    private sealed class HeadRow
-    {
-        public string Name { get; init; } = "";
-
-        public long Version { get; init; }
-
-        public string UserCaPublic { get; init; } = "";
-    }
-
-    private sealed class UserRow
-    {
-        public Guid UserId { get; init; }
-
-        public string Email { get; init; } = "";
-
-        public string Role { get; init; } = "";
-    }
-
-    private sealed class MemberRow
-    {
-        public Guid UserId { get; init; }
-
-        public Guid GroupId { get; init; }
-
-        public string DisplayName { get; init; } = "";
-    }
-
-    private sealed class KeyRow
-    {
-        public string Fingerprint { get; init; } = "";
-
-        public Guid UserId { get; init; }
-    }
-
-    private sealed class SocketRow
-    {
-        public Guid SocketId { get; init; }
-
-        public string Name { get; init; } = "";
-
-        public string SocketType { get; init; } = "";
-
-        public string Tags { get; init; } = "";
-
-        public bool RecordingEnabled { get; init; }
-
-        public string Upstream { get; init; } = "";
-
-        public byte[]? UpstreamSecrets { get; init; }
-
-        public string[] HostKeys { get; init; } = [];
-    }
-
-    private sealed class SocketConnectorRow
-    {
-        public Guid SocketId { get; init; }
-
-        public Guid ConnectorId { get; init; }
-
-        public string Name { get; init; } = "";
-
-        public string? SshHostKey { get; init; }
-    }
-
-    private sealed class TokenRow
-    {
-        public Guid TokenId { get; init; }
-
-        public bool Revoked { get; init; }
-
-        public DateTimeOffset? ExpiresAt { get; init; }
-    }
-
-    private sealed class PolicyRow
-    {
-        public Guid PolicyId { get; init; }
-
-        public string Name { get; init; } = "";
-
-        public bool OrgWide { get; init; }
-
-        public string PolicyData { get; init; } = "";
-
-        public string TagRules { get; init; } = "";
-
-        public DateTimeOffset? ExpiresAt { get; init; }
-    }
-
-    private sealed class AttachmentRow
-    {
-        public Guid PolicyId { get; init; }
-
-        public Guid SocketId { get; init; }
     }
 
     [LoggerMessage(4101, LogLevel.Error, "policy {Policy} of organization {OrganizationId} cannot be read and grants nothing: {Reason}")]

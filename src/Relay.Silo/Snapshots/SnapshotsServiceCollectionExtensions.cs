@@ -1,3 +1,5 @@
+using Relay.Silo.Grid;
+
 namespace Relay.Silo.Snapshots;
 
 /// <summary>What decisions are made by, kept at the database's version.</summary>
@@ -10,7 +12,10 @@ internal static class SnapshotsServiceCollectionExtensions
         services.AddSingleton<DatabaseSignals>();
         services.AddSingleton<GridConfirmation>();
         services.AddSingleton<RevocationMetrics>();
-        services.AddSingleton<ISnapshotAckStore, SnapshotAckStore>();
+        services.AddSingleton<IStoreThroughPeer, StoreThroughPeer>();
+        services.AddSingleton<IGridRoutes, PeerStoreRoutes>();
+        services.AddSingleton<SnapshotAckStore>();
+        services.AddSingleton<ISnapshotAckStore, OwnSnapshotAcks>();
         services.AddSingleton<SnapshotAcks>();
         services.AddHostedService(s => s.GetRequiredService<DatabaseSignals>());
         services.AddHostedService(s => s.GetRequiredService<SnapshotAcks>());

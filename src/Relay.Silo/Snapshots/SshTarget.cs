@@ -17,16 +17,18 @@ internal enum SshTargetAuthentication
 }
 
 /// <summary>The part of a socket's upstream configuration that a session needs; secrets are not in it.</summary>
-/// <param name="IsBuiltIn">The connector's built-in SSH service; then host and port mean nothing.</param>
-/// <param name="Hostname">As the connector resolves it; empty for the built-in service.</param>
+/// <param name="IsBuiltIn">The connector's built-in SSH service.</param>
+/// <param name="Hosts">What the connector dials: one of these. Never empty; one entry for the built-in service.</param>
 /// <param name="DefinedUsername">The user on the target when the socket defines one; null: the client names it.</param>
 /// <param name="UsesConnectorUser">The built-in service runs as the connector's own user; nobody names one.</param>
-internal sealed record SshTarget(bool IsBuiltIn, string Hostname, int Port, SshTargetAuthentication Authentication, string? DefinedUsername, bool UsesConnectorUser)
+internal sealed record SshTarget(bool IsBuiltIn, IReadOnlyList<StreamTarget> Hosts, SshTargetAuthentication Authentication, string? DefinedUsername, bool UsesConnectorUser)
 {
+    /// <summary>For messages: "host:port", or all of them.</summary>
+    public string Describe() => string.Join(", ", Hosts.Select(h => h.Address));
+
     /// <summary>True when a stream to <paramref name="target"/> is one to this upstream.</summary>
-    public bool Leads(StreamTarget target) => IsBuiltIn
-        ? target.IsBuiltInSsh
-        : !target.IsBuiltInSsh && target.Port == Port && string.Equals(target.Host, Hostname, StringComparison.OrdinalIgnoreCase);
+    public bool Leads(StreamTarget target) =>
+        Hosts.Any(h => h.IsBuiltInSsh == target.IsBuiltInSsh && h.Port == target.Port && string.Equals(h.Host, target.Host, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>Reads upstream_configuration. Null: not an SSH upstream that this version serves.</summary>
     public static SshTarget? TryRead(string json)
@@ -43,17 +45,32 @@ internal sealed record SshTarget(bool IsBuiltIn, string Hostname, int Port, SshT
             switch (Text(ssh, "ssh_service_type"))
             {
                 case "connector_built_in_ssh_service":
-                    return new SshTarget(true, "", 0, SshTargetAuthentication.Certificate, username, provider == "use_connector_user");
-                case "standard" when Text(ssh, "hostname") is { Length: > 0 } host && ReadPort(ssh) is { } port && ReadAuthentication(Text(ssh, "ssh_authentication_type")) is { } authentication:
-                    return new SshTarget(false, host, port, authentication, username, false);
+                    return new SshTarget(true, [StreamTarget.BuiltInSsh], SshTargetAuthentication.Certificate, username, provider == "use_connector_user");
+                case "standard" when ReadHosts(ssh) is { Count: > 0 } hosts && ReadAuthentication(Text(ssh, "ssh_authentication_type")) is { } authentication:
+                    return new SshTarget(false, hosts, authentication, username, false);
                 default:
                     return null;
             }
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or ArgumentException)
         {
             return null;
         }
+    }
+
+    // A pool names its members; its first one is also where a single host is.
+    private static List<StreamTarget> ReadHosts(JsonElement ssh)
+    {
+        var hosts = new List<StreamTarget>();
+        var members = ssh.TryGetProperty("hosts", out var pool) && pool.ValueKind == JsonValueKind.Array ? pool.EnumerateArray().ToArray() : [ssh];
+        foreach (var member in members)
+        {
+            if (Text(member, "hostname") is not { Length: > 0 } host || ReadPort(member) is not { } port)
+                return [];
+            hosts.Add(StreamTarget.Tcp(host, port));
+        }
+
+        return hosts;
     }
 
     private static string? Text(JsonElement element, string name) =>

@@ -22,6 +22,9 @@ public sealed class RelayGrid : IAsyncDisposable
     /// <summary>"host:port" users dial.</summary>
     public string SshAddress => Gateway.SshAddress;
 
+    /// <summary>Npgsql connection string of the silos' database.</summary>
+    public string Database => _database!.ConnectionString;
+
     public string Home => Path.Combine(Folder, "home");
 
     /// <summary>One silo of the grid and the addresses it got.</summary>

@@ -6,6 +6,8 @@ namespace Relay.Api;
 /// <summary>Serializer for every body of the API: snake_case, nulls written, numbers are numbers.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(ApiError))]
+[JsonSerializable(typeof(PoolHost))]
+[JsonSerializable(typeof(PoolHostWrite))]
 [JsonSerializable(typeof(Written))]
 [JsonSerializable(typeof(Revocation))]
 [JsonSerializable(typeof(AttachmentChanges))]

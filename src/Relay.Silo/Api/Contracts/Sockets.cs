@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Relay.Api;
 
 public sealed record SocketResource : Confirmed
@@ -29,6 +31,9 @@ public sealed record SocketResource : Confirmed
 
     /// <summary>True when a connector that serves the socket is online.</summary>
     public required bool Alive { get; init; }
+
+    /// <summary>What is behind it; one entry, or the members of the pool. Empty for the connector's own SSH service.</summary>
+    public required IReadOnlyList<SocketHost> Hosts { get; init; }
 
     /// <summary>Why it is not alive, or what is worth knowing, e.g. that no policy admits anyone; empty: nothing.</summary>
     public required string StatusReason { get; init; }
@@ -64,6 +69,10 @@ public sealed record SshServiceConfiguration
 
     public int? Port { get; init; }
 
+    /// <summary>A pool: each session goes to the member that works and has the fewest; <see cref="Hostname"/> and <see cref="Port"/> are the first one's. Null: there is one host.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<PoolHost>? Hosts { get; init; }
+
     /// <summary>"relay_certificate", "username_and_password" or "private_key".</summary>
     public string? SshAuthenticationType { get; init; }
 
@@ -77,6 +86,15 @@ public sealed record SshServiceConfiguration
 
     public required SecretState PrivateKey { get; init; }
 }
+
+/// <summary>A member of a pool, as the connector resolves it.</summary>
+public sealed record PoolHost(string Hostname, int Port);
+
+/// <summary>Whether a host of the socket is reached.</summary>
+/// <param name="Host">"host:port".</param>
+/// <param name="Healthy">False: no connector that is online reaches it.</param>
+/// <param name="Reason">Why not, or which connector does not; empty: nothing is known against it.</param>
+public sealed record SocketHost(string Host, bool Healthy, string Reason);
 
 public sealed record SocketCreate
 {
@@ -132,6 +150,14 @@ public sealed record UpstreamConfigurationWrite
     public SshServiceConfigurationWrite? SshServiceConfiguration { get; init; }
 }
 
+public sealed record PoolHostWrite
+{
+    public string? Hostname { get; init; }
+
+    /// <summary>Absent: 22.</summary>
+    public int? Port { get; init; }
+}
+
 public sealed record SshServiceConfigurationWrite
 {
     /// <summary>"standard" or "connector_built_in_ssh_service"; other kinds are refused in this release.</summary>
@@ -141,6 +167,9 @@ public sealed record SshServiceConfigurationWrite
 
     /// <summary>Absent: 22.</summary>
     public int? Port { get; init; }
+
+    /// <summary>A pool of 1 to 32 equal hosts, in place of hostname and port; all with the same credentials, and with host keys that the socket knows.</summary>
+    public IReadOnlyList<PoolHostWrite>? Hosts { get; init; }
 
     /// <summary>Absent: "relay_certificate".</summary>
     public string? SshAuthenticationType { get; init; }

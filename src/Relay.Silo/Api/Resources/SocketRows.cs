@@ -4,6 +4,7 @@ using Dapper;
 using Npgsql;
 using Relay.Api;
 using Relay.Policy;
+using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.Api.Resources;
 
@@ -36,7 +37,10 @@ internal static class SocketRows
         var policies = (await connection.QueryAsync<(Guid SocketId, Guid PolicyId, string Name)>(new CommandDefinition(
             "SELECT x.socket_id, p.policy_id, p.name FROM policy_socket x JOIN policy p USING (policy_id) WHERE x.socket_id = ANY(@ids) ORDER BY p.name",
             ids, transaction, cancellationToken: cancellationToken))).ToLookup(p => p.SocketId, p => new NamedRef(p.PolicyId, p.Name));
-        return [.. rows.Select(r => Describe(r, [.. connectors[r.SocketId]], [.. policies[r.SocketId]]))];
+        var failing = (await connection.QueryAsync<(Guid SocketId, Guid ConnectorId, string Target, string Reason)>(new CommandDefinition(
+            "SELECT x.socket_id, f.connector_id, f.target, f.reason FROM socket_connector x JOIN failing_target f USING (connector_id) WHERE x.socket_id = ANY(@ids)",
+            ids, transaction, cancellationToken: cancellationToken))).ToLookup(f => f.SocketId, f => new FailingRow(f.ConnectorId, f.Target, f.Reason));
+        return [.. rows.Select(r => Describe(r, [.. connectors[r.SocketId]], [.. policies[r.SocketId]], [.. failing[r.SocketId]]))];
     }
 
     public static UpstreamConfiguration Configuration(SocketRow row) => JsonSerializer.Deserialize(row.Upstream, ApiJson.Default.UpstreamConfiguration)!;
@@ -56,18 +60,32 @@ internal static class SocketRows
     }
 
     /// <summary>Whether the socket works now, and which part does not (product flow J: say which).</summary>
-    private static (bool Alive, string Reason) Health(IReadOnlyList<ConnectorRow> connectors, bool hasPolicy)
+    private static (bool Alive, string Reason) Health(IReadOnlyList<ConnectorRow> connectors, SocketHost[] hosts, bool hasPolicy)
     {
         if (connectors.Count == 0)
             return (false, "no connector serves this socket");
+        var down = hosts.Where(h => !h.Healthy).ToArray();
+        if (connectors.Any(c => c.IsConnected) && down.Length > 0)
+            return (down.Length < hosts.Length, down.Length == 1 ? $"{down[0].Host}: {down[0].Reason}" : $"{down.Length} of {hosts.Length} hosts are not reached: {string.Join(", ", down.Select(h => h.Host))}");
         if (connectors.Any(c => c.IsConnected))
             return (true, hasPolicy ? "" : "no policy is attached: only organization-wide policies and tag rules admit anyone");
         return (false, connectors.Count == 1 ? $"connector {connectors[0].Name} is offline" : $"all {connectors.Count} connectors are offline");
     }
 
-    private static SocketResource Describe(SocketRow row, IReadOnlyList<ConnectorRow> connectors, IReadOnlyList<NamedRef> policies)
+    private static SocketHost Describe(string host, IReadOnlyList<ConnectorRow> connectors, IReadOnlyList<FailingRow> failing)
     {
-        var (alive, reason) = Health(connectors, policies.Count > 0);
+        var online = connectors.Where(c => c.IsConnected).ToArray();
+        var against = failing.Where(f => f.Target == host && online.Any(c => c.ConnectorId == f.ConnectorId)).ToArray();
+        return online.Length == 0
+            ? new SocketHost(host, false, "no connector is online")
+            : new SocketHost(host, against.Length < online.Length, against.Length == 0 ? "" : string.Join("; ", against.Select(f =>
+                online.Length == 1 ? f.Reason : $"{online.First(c => c.ConnectorId == f.ConnectorId).Name}: {f.Reason}")));
+    }
+
+    private static SocketResource Describe(SocketRow row, IReadOnlyList<ConnectorRow> connectors, IReadOnlyList<NamedRef> policies, IReadOnlyList<FailingRow> failing)
+    {
+        var hosts = SshTarget.TryRead(row.Upstream) is { IsBuiltIn: false } target ? target.Hosts.Select(h => Describe(h.Address, connectors, failing)).ToArray() : [];
+        var (alive, reason) = Health(connectors, hosts, policies.Count > 0);
         return new SocketResource
         {
             SocketId = row.SocketId,
@@ -81,6 +99,7 @@ internal static class SocketRows
             UpstreamConfiguration = Configuration(row),
             Connectors = [.. connectors.Select(c => new SocketConnector(c.ConnectorId, c.Name, c.IsConnected))],
             Policies = policies,
+            Hosts = hosts,
             Alive = alive,
             StatusReason = reason,
             LastSeen = connectors.Max(c => c.LastSeenAt),
@@ -89,6 +108,8 @@ internal static class SocketRows
             CreatedAt = row.CreatedAt,
         };
     }
+
+    private sealed record FailingRow(Guid ConnectorId, string Target, string Reason);
 
     private sealed class ConnectorRow
     {

@@ -16,6 +16,8 @@ internal static partial class SshUpstreamValidator
     public const string Standard = "standard";
     public const string BuiltIn = "connector_built_in_ssh_service";
 
+    private const int MaxHosts = 32;
+
     private const string Field = "upstream_configuration";
     private const string Ssh = Field + ".ssh_service_configuration";
     private const string NotAvailable = "is not available in this release; available: ";
@@ -68,10 +70,7 @@ internal static partial class SshUpstreamValidator
 
     private static (UpstreamConfiguration, SocketSecrets) ValidateStandard(SshServiceConfigurationWrite ssh, SshServiceConfiguration? present, SocketSecrets presentSecrets, FieldErrors errors)
     {
-        var hostname = Hostname(ssh.Hostname, errors);
-        var port = ssh.Port ?? 22;
-        if (port is < 1 or > 65535)
-            errors.Add(Ssh + ".port", "must be 1 to 65535");
+        var hosts = Hosts(ssh, errors);
         var authentication = errors.OneOf(Ssh + ".ssh_authentication_type", ssh.SshAuthenticationType, "relay_certificate", "relay_certificate", "username_and_password", "private_key");
         var username = Username(ssh.Username, errors);
         var provider = errors.OneOf(Ssh + ".username_provider", ssh.UsernameProvider, username.Length > 0 ? "defined" : "prompt_client", "defined", "prompt_client", "use_connector_user");
@@ -82,8 +81,8 @@ internal static partial class SshUpstreamValidator
         if (authentication != "relay_certificate" && provider != "defined")
             errors.Add(Ssh + ".username_provider", $"must be defined, with a username, for {authentication}");
 
-        var sameTarget = present is { SshServiceType: Standard }
-            && string.Equals(present.Hostname, hostname, StringComparison.OrdinalIgnoreCase) && present.Port == port && present.Username == username;
+        var sameTarget = present is { SshServiceType: Standard } && present.Username == username
+            && hosts.SequenceEqual(present.Hosts ?? [new PoolHost(present.Hostname ?? "", present.Port ?? 0)], SameHost.Instance);
         var password = Secret("password", ssh.Password, authentication == "username_and_password", sameTarget ? presentSecrets.Password : null, presentSecrets.Password is not null, errors);
         var privateKey = Secret("private_key", ssh.PrivateKey, authentication == "private_key", sameTarget ? presentSecrets.PrivateKey : null, presentSecrets.PrivateKey is not null, errors);
         if (ssh.PrivateKey is { Length: > 0 } && privateKey is not null)
@@ -91,8 +90,9 @@ internal static partial class SshUpstreamValidator
         var configuration = new SshServiceConfiguration
         {
             SshServiceType = Standard,
-            Hostname = hostname,
-            Port = port,
+            Hostname = hosts[0].Hostname,
+            Port = hosts[0].Port,
+            Hosts = hosts.Count > 1 ? hosts : null,
             SshAuthenticationType = authentication,
             UsernameProvider = provider,
             Username = username,
@@ -104,7 +104,7 @@ internal static partial class SshUpstreamValidator
 
     private static (UpstreamConfiguration, SocketSecrets) ValidateBuiltIn(SshServiceConfigurationWrite ssh, FieldErrors errors)
     {
-        foreach (var (name, given) in new[] { ("hostname", ssh.Hostname), ("ssh_authentication_type", ssh.SshAuthenticationType), ("password", ssh.Password), ("private_key", ssh.PrivateKey), ("port", ssh.Port?.ToString(System.Globalization.CultureInfo.InvariantCulture)) })
+        foreach (var (name, given) in new[] { ("hostname", ssh.Hostname), ("hosts", ssh.Hosts is null ? null : "given"), ("ssh_authentication_type", ssh.SshAuthenticationType), ("password", ssh.Password), ("private_key", ssh.PrivateKey), ("port", ssh.Port?.ToString(System.Globalization.CultureInfo.InvariantCulture)) })
         {
             if (given is not null)
                 errors.Add($"{Ssh}.{name}", $"has no meaning for {BuiltIn}");
@@ -131,12 +131,41 @@ internal static partial class SshUpstreamValidator
             errors.Add(Ssh + ".username", $"must be empty when username_provider is {provider}");
     }
 
-    private static string Hostname(string? value, FieldErrors errors)
+    /// <summary>At least one entry, whatever is wrong.</summary>
+    private static List<PoolHost> Hosts(SshServiceConfigurationWrite ssh, FieldErrors errors)
+    {
+        if (ssh.Hosts is null)
+            return [Host(Ssh, ssh.Hostname, ssh.Port, errors)];
+        if (ssh.Hostname is not null)
+            errors.Add(Ssh + ".hostname", "is given together with hosts");
+        if (ssh.Port is not null)
+            errors.Add(Ssh + ".port", "is given together with hosts");
+        if (ssh.Hosts.Count is 0 or > MaxHosts)
+            errors.Add(Ssh + ".hosts", $"must be 1 to {MaxHosts} of {{\"hostname\":…,\"port\":…}}");
+        var hosts = new List<PoolHost>();
+        for (var i = 0; i < Math.Min(ssh.Hosts.Count, MaxHosts); i++)
+        {
+            var host = Host($"{Ssh}.hosts[{i}]", ssh.Hosts[i].Hostname, ssh.Hosts[i].Port, errors);
+            if (hosts.Contains(host, SameHost.Instance))
+                errors.Add($"{Ssh}.hosts[{i}]", "is in the pool already");
+            hosts.Add(host);
+        }
+        return hosts.Count > 0 ? hosts : [new PoolHost("", 0)];
+    }
+
+    private static PoolHost Host(string field, string? hostname, int? port, FieldErrors errors)
+    {
+        if (port is < 1 or > 65535)
+            errors.Add(field + ".port", "must be 1 to 65535");
+        return new PoolHost(Hostname(field, hostname, errors), port ?? 22);
+    }
+
+    private static string Hostname(string field, string? value, FieldErrors errors)
     {
         if (string.IsNullOrEmpty(value))
-            errors.Add(Ssh + ".hostname", "is required");
+            errors.Add(field + ".hostname", "is required");
         else if (!HostPattern().IsMatch(value) && !(value.Contains(':', StringComparison.Ordinal) && !value.Contains('%', StringComparison.Ordinal) && IPAddress.TryParse(value, out _)))
-            errors.Add(Ssh + ".hostname", "must be a host name or an IP address");
+            errors.Add(field + ".hostname", "must be a host name or an IP address");
         return value ?? "";
     }
 
@@ -177,6 +206,16 @@ internal static partial class SshUpstreamValidator
             key.Dispose();
         else
             errors.Add(Ssh + ".private_key", error);
+    }
+
+    /// <summary>Names of hosts have no case.</summary>
+    private sealed class SameHost : IEqualityComparer<PoolHost>
+    {
+        public static readonly SameHost Instance = new();
+
+        public bool Equals(PoolHost? x, PoolHost? y) => x?.Port == y?.Port && string.Equals(x?.Hostname, y?.Hostname, StringComparison.OrdinalIgnoreCase);
+
+        public int GetHashCode(PoolHost obj) => HashCode.Combine(obj.Port, StringComparer.OrdinalIgnoreCase.GetHashCode(obj.Hostname));
     }
 
     [GeneratedRegex(@"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\z", RegexOptions.CultureInvariant)]

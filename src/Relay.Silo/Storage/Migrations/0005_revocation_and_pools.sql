@@ -30,3 +30,12 @@ CREATE TABLE silo_snapshot (
 
 -- Which member of a socket's pool the session's stream goes to, "host:port"; empty: none was opened yet.
 ALTER TABLE session ADD COLUMN target text NOT NULL DEFAULT '';
+
+-- Targets that a connector does not reach, "host:port": written by the silo that found out, read by all. Gone when it is reached again.
+CREATE TABLE failing_target (
+  connector_id     uuid NOT NULL REFERENCES connector ON DELETE CASCADE,
+  target           text NOT NULL,
+  reason           text NOT NULL,
+  since            timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (connector_id, target)
+);

@@ -95,6 +95,41 @@ public sealed class SocketsTests(ApiHost host) : IClassFixture<ApiHost>
     }
 
     [Fact]
+    public async Task A_pool_is_shown_as_it_was_given_and_its_mistakes_are_named_one_by_one()
+    {
+        var connector = await ConnectorAsync();
+        JsonObject Pool(params JsonNode?[] hosts) => new()
+        {
+            ["name"] = host.Unique("pool"),
+            ["connector_ids"] = new JsonArray(connector),
+            ["upstream_configuration"] = Upstream(new() { ["ssh_service_type"] = "standard", ["hosts"] = new JsonArray(hosts) }),
+        };
+        var created = await host.Admin.PostAsync("/sockets", Pool(new JsonObject { ["hostname"] = "a.internal" }, new JsonObject { ["hostname"] = "b.internal", ["port"] = 2222 }));
+        Assert.Equal(HttpStatusCode.Created, created.Status);
+        var ssh = created.Json["upstream_configuration"]!["ssh_service_configuration"]!;
+        Assert.Equal(("a.internal", 22), (ssh["hostname"]!.GetValue<string>(), ssh["port"]!.GetValue<int>()));
+        Assert.Equal(["a.internal:22", "b.internal:2222"], created.Json["hosts"]!.AsArray().Select(h => h!["host"]!.GetValue<string>()));
+        Assert.All(created.Json["hosts"]!.AsArray(), h => Assert.Equal("no connector is online", h!["reason"]!.GetValue<string>()));
+
+        var wrong = Pool(new JsonObject { ["hostname"] = "a.internal" }, new JsonObject { ["port"] = 0 }, new JsonObject { ["hostname"] = "A.internal", ["port"] = 22 });
+        wrong["upstream_configuration"]!["ssh_service_configuration"]!["hostname"] = "c.internal";
+        Assert.Equal([$"{Ssh}.hostname", $"{Ssh}.hosts[1].hostname", $"{Ssh}.hosts[1].port", $"{Ssh}.hosts[2]"], (await host.Admin.PostAsync("/sockets", wrong)).Fields);
+        Assert.Equal([$"{Ssh}.hosts"], (await host.Admin.PostAsync("/sockets", Pool())).Fields);
+
+        // A member that was not there is a host that a stored secret has never been for.
+        var secret = Pool(new JsonObject { ["hostname"] = "a.internal" }, new JsonObject { ["hostname"] = "b.internal" });
+        var service = secret["upstream_configuration"]!["ssh_service_configuration"]!;
+        (service["ssh_authentication_type"], service["username"], service["password"]) = ("username_and_password", "ubuntu", "for a and b");
+        var stored = await host.Admin.PostAsync("/sockets", secret);
+        Assert.Equal(HttpStatusCode.Created, stored.Status);
+        service["password"] = null;
+        var update = new JsonObject { ["upstream_configuration"] = secret["upstream_configuration"]!.DeepClone() };
+        Assert.Equal(HttpStatusCode.OK, (await host.Admin.PatchAsync($"/sockets/{stored.Json["name"]}", update)).Status);
+        update["upstream_configuration"]!["ssh_service_configuration"]!["hosts"]!.AsArray().Add(new JsonObject { ["hostname"] = "evil.example" });
+        Assert.Equal([$"{Ssh}.password"], (await host.Admin.PatchAsync($"/sockets/{stored.Json["name"]}", update)).Fields);
+    }
+
+    [Fact]
     public async Task A_password_is_sealed_and_never_shown()
     {
         var name = host.Unique("pw");

@@ -17,6 +17,7 @@ using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
 using Relay.Silo.Snapshots;
+using Relay.Tests.Silo.Snapshots;
 using Relay.Silo.Storage;
 
 namespace Relay.Tests.Silo.Connectors;
@@ -79,6 +80,10 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public required HolderProbe Probe { get; init; }
 
+    public PathHealth Paths { get; private init; } = null!;
+
+    public TargetChecks Checks { get; private init; } = null!;
+
     public static async Task<TestSilo> StartAsync(ConnectorGrid grid, string name, bool keep = true, bool justStarted = false)
     {
         var time = TimeProvider.System;
@@ -105,13 +110,17 @@ internal sealed class TestSilo : IAsyncDisposable
         var cell = new SnapshotCell();
         var signals = new DatabaseSignals(grid.Postgres.DataSource, time, NullLogger<DatabaseSignals>.Instance);
         var tokens = new TokenWatch(tunnels, cell, time, NullLogger<TokenWatch>.Instance);
-        var acks = new SnapshotAcks(new SnapshotAckStore(grid.Postgres.DataSource, identity), new RevocationMetrics(), time, NullLogger<SnapshotAcks>.Instance);
+        var acks = new SnapshotAcks(new OwnSnapshotAcks(new SnapshotAckStore(grid.Postgres.DataSource), new NoWayThroughPeers(), identity), new RevocationMetrics(), time, NullLogger<SnapshotAcks>.Instance);
         var storeProbe = new NoProbe();
         var store = new StoreHealth(storeProbe, reachable: true, time, NullLogger<StoreHealth>.Instance);
-        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, NullLogger<SnapshotLoader>.Instance), signals, store, [tokens], acks, time, NullLogger<SnapshotFeed>.Instance);
+        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, new NoWayThroughPeers(), NullLogger<SnapshotLoader>.Instance), signals, store, [tokens], acks, time, NullLogger<SnapshotFeed>.Instance);
         Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);
+        var paths = new PathHealth(time);
+        var checks = new TargetChecks(tunnels, cell, paths, new FailingTargetStore(grid.Postgres.DataSource), signals, time, NullLogger<TargetChecks>.Instance);
+        await checks.StartAsync(CancellationToken.None);
+        background = [.. background, checks];
         var watch = new LeaseWatch(ConnectorLeaseStore.HardTtl);
         var peers = new ScriptedPeer();
         var health = new GridHealth();
@@ -125,10 +134,10 @@ internal sealed class TestSilo : IAsyncDisposable
         await listener.StartAsync(CancellationToken.None);
         if (keep)
             await keeper.StartAsync(CancellationToken.None);
-        var router = new StreamRouter(tunnels, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
+        var router = new StreamRouter(tunnels, paths, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
         return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address)
         {
-            _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe,
+            _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe, Paths = paths, Checks = checks,
         };
     }
 

@@ -214,7 +214,7 @@ public sealed class TestSilo : IAsyncDisposable
             var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
             try
             {
-                await socket.ConnectAsync(target.Target.Host!, target.Target.Port, cancellationToken);
+                await socket.ConnectAsync(target.Targets[0].Host!, target.Targets[0].Port, cancellationToken);
             }
             catch (SocketException e)
             {
@@ -223,7 +223,7 @@ public sealed class TestSilo : IAsyncDisposable
             }
 
             var connector = target.Connectors[0];
-            return new RoutedStream(new SocketDuplexStream(socket), connector.Id, connector.Name, Guid.Empty, target.Target, "here", 1);
+            return new RoutedStream(new SocketDuplexStream(socket), connector.Id, connector.Name, Guid.Empty, target.Targets[0], "here", 1);
         }
     }
 }

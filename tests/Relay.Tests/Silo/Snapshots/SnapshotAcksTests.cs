@@ -92,6 +92,8 @@ public sealed class SnapshotAcksTests
 
         public Func<TimeSpan?> Age { get; set; } = () => null;
 
+        public Task SweepAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
         public Task<TimeSpan?> WriteAsync(Guid organizationId, long since, long version, CancellationToken cancellationToken)
         {
             if (Away)

@@ -1,5 +1,6 @@
 using System.Net;
 using Relay.Policy;
+using Relay.Protocol.Tunnel;
 using Relay.Silo.Snapshots;
 using Relay.Tests.Silo.Grid;
 
@@ -29,7 +30,8 @@ public sealed class SnapshotTests
         var snapshot = silo.Get<SnapshotCell>().Find(silo.OrganizationId)!;
         Assert.Equal(new HashSet<string> { "SRE", group.ToString("D") }, snapshot.Users[user].Groups.ToHashSet());
         var read = snapshot.SocketsByName[name.ToUpperInvariant()];
-        Assert.Equal(new SshTarget(false, "10.1.2.3", 2222, SshTargetAuthentication.Certificate, null, false), read.Target);
+        Assert.Equal([StreamTarget.Tcp("10.1.2.3", 2222)], read.Target!.Hosts);
+        Assert.Equal((false, SshTargetAuthentication.Certificate, null, false), (read.Target.IsBuiltIn, read.Target.Authentication, read.Target.DefinedUsername, read.Target.UsesConnectorUser));
         Assert.Contains(new OrgConnector(connector, "prod", null), read.Connectors);
         Assert.Equal(2, read.Connectors.Count);
         Assert.Equal("prod", read.Facts.Tags["env"]);
