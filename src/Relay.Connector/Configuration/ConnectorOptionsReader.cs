@@ -25,6 +25,7 @@ public static class ConnectorOptionsReader
             Token = token.Value,
             TokenSource = token.Source,
             Servers = ReadServers(flags.Server ?? Variable("RELAY_CONNECTOR_SERVER") ?? file?.ConnectorServer),
+            Region = Variable("RELAY_REGION") ?? file?.Region ?? "",
         };
 
         // A configured connector id is a safety catch: the wrong token must not connect the wrong machine.

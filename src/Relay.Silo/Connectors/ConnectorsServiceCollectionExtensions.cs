@@ -34,6 +34,8 @@ internal static class ConnectorsServiceCollectionExtensions
         services.AddSingleton<TokenWatch>();
         services.AddSingleton<ISnapshotObserver>(s => s.GetRequiredService<TokenWatch>());
         services.AddHostedService(s => s.GetRequiredService<TokenWatch>());
+        services.AddSingleton<ISiloAnnouncements>(s => s.GetRequiredService<SiloAnnouncer>());
+        services.AddSingleton<TunnelControl>();
         services.AddSingleton<TunnelKeeper>();
         services.AddHostedService(s => s.GetRequiredService<TunnelKeeper>());
         services.TryAddSingleton(s => new ConnectorListenerOptions

@@ -55,6 +55,12 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public ConnectorLeaseStore Leases { get; }
 
+    /// <summary>What agents are told of silos.</summary>
+    public required ScriptedAnnouncements Announcements { get; init; }
+
+    /// <summary>Where its connectors are sent away and waited for.</summary>
+    public ConnectorListener Listener => _listener;
+
     /// <summary>Where connectors dial.</summary>
     public string ConnectorAddress { get; }
 
@@ -117,16 +123,17 @@ internal sealed class TestSilo : IAsyncDisposable
         var attacher = new ConnectorAttacher(
             new TokenAdmission(grid.Tokens, grid.Authorities), leases, tunnels, probe, records, identity, right, fence, watch, health, store, time, NullLogger<ConnectorAttacher>.Instance);
         var address = connectorSocket.LocalEndPoint!.ToString()!;
+        var announcements = new ScriptedAnnouncements();
         var listener = new ConnectorListener(
-            new ConnectorListenerOptions { Socket = connectorSocket, Certificate = () => certificate.Context, DrainLimit = TimeSpan.Zero },
-            attacher, tunnels, keeper, time, NullLogger<ConnectorListener>.Instance);
+            new ConnectorListenerOptions { Socket = connectorSocket, Certificate = () => certificate.Context },
+            attacher, tunnels, keeper, new TunnelControl(announcements, tunnels, time), time, NullLogger<ConnectorListener>.Instance);
         await listener.StartAsync(CancellationToken.None);
         if (keep)
             await keeper.StartAsync(CancellationToken.None);
         var router = new StreamRouter(tunnels, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
         return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address)
         {
-            _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe,
+            _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe, Announcements = announcements,
         };
     }
 
