@@ -51,6 +51,9 @@ public static class GridRoutes
     /// <summary>Silo to silo, see <see cref="Grid.PeerRenewal"/>.</summary>
     public const string PeerRenewal = "/grid/v1/peers/renewal";
 
+    /// <summary>Silo to silo, see <see cref="Relay.Protocol.Grid.PathsLost"/>.</summary>
+    public const string PathsLost = "/grid/v1/peer/paths_lost";
+
     /// <summary>Silo to silo: a duplex stream to a connector attached there.</summary>
     public static string ConnectorStream(Guid connector) => $"/grid/v1/connectors/{connector}/stream";
 }

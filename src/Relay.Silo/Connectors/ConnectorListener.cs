@@ -64,6 +64,9 @@ internal sealed partial class ConnectorListener : IHostedService, IAsyncDisposab
     /// <summary>Tunnels whose connection is open, those included that only finish their streams.</summary>
     public int Serving => _serving.Count;
 
+    /// <summary>Connectors that take streams here.</summary>
+    public int Attached => _tunnels.Count;
+
     /// <summary>Streams of connectors that go through this silo.</summary>
     public int OpenStreams => _serving.Keys.Sum(t => t.OpenStreams);
 

@@ -47,6 +47,9 @@ internal sealed record SiloOptions
     /// <summary>What the grain host in this build was told by options of its own; empty: its defaults.</summary>
     public IReadOnlyDictionary<string, string> GrainHost { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>How long sessions that go through this silo may go on after SIGTERM. Zero ends them at once. Default: 5 minutes.</summary>
+    public TimeSpan DrainTime { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <summary>Least severe level that is logged. Default: information.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 }

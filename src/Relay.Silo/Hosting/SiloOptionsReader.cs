@@ -26,6 +26,7 @@ internal sealed class SiloOptionsReader
         ("connector-listen", "connectors; default 127.0.0.1:7444"),
         ("connector-advertise", "host:port under which they reach this silo; default: the listening address"),
         ("bootstrap-file", "write the first administrator's password there (0600), not to standard output; default: none"),
+        ("drain-seconds", "how long sessions may go on after SIGTERM; default 300; a second signal ends them at once"),
         ("log-level", "trace, debug, information (default), warning, error"),
         .. GrainHostSettings.Known,
     ];
@@ -142,6 +143,7 @@ internal sealed class SiloOptionsReader
             ConnectorAdvertise = Advertise("connector-advertise", "connector-listen", connectors),
             BootstrapFile = Value("bootstrap-file") is { } file ? Path.GetFullPath(file) : null,
             GrainHost = grainHost,
+            DrainTime = Drain(),
             LogLevel = Level(),
         };
     }
@@ -181,6 +183,16 @@ internal sealed class SiloOptionsReader
         if (!GridAddress.TryParse(text, out _, out _))
             Fail(option, "must be host:port, port 1..65535");
         return text;
+    }
+
+    private TimeSpan Drain()
+    {
+        if (Value("drain-seconds") is not { } text)
+            return TimeSpan.FromMinutes(5);
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds <= 86_400)
+            return TimeSpan.FromSeconds(seconds);
+        Fail("drain-seconds", "must be a whole number of seconds from 0 to 86400");
+        return TimeSpan.Zero;
     }
 
     private LogLevel Level()
