@@ -49,4 +49,10 @@ public sealed partial class RelayConnector
 
     [LoggerMessage(4015, LogLevel.Error, "{Cause}")]
     private static partial void LogNoToken(ILogger logger, string cause, IReadOnlyList<string> placesTried);
+
+    [LoggerMessage(4016, LogLevel.Information, "moved to another server; open streams finish on the former connection")]
+    private partial void LogMoved(string from, string to, long formerEpoch, long epoch);
+
+    [LoggerMessage(4017, LogLevel.Warning, "the server gives no sign of life; trying others")]
+    private partial void LogSilent(string server);
 }

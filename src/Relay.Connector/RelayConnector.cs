@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Relay.Connector.Configuration;
 using Relay.Connector.Targets;
 using Relay.Connector.Tunnel;
+using Relay.Protocol.Grid;
 using Relay.Protocol.Tunnel;
 
 namespace Relay.Connector;
@@ -25,7 +26,6 @@ public sealed partial class RelayConnector
     private readonly BootClock _clock;
     private long _attempts;
     private readonly Guid _instance = Guid.NewGuid();
-    private IReadOnlyList<string> _silos;
     private bool _wasConnected;
 
     private RelayConnector(ConnectorOptions options, ConnectorToken token, IBuiltInSshService? ssh, ILoggerFactory loggers, TimeProvider time)
@@ -37,7 +37,8 @@ public sealed partial class RelayConnector
         _logger = loggers.CreateLogger<RelayConnector>();
         _time = time;
         _clock = new BootClock(time);
-        _silos = options.Servers.Count > 0 ? options.Servers : token.Silos;
+        _choice = new SiloChoice(new SiloChoiceOptions { Region = options.Region, Interval = options.MeasureInterval, Wins = 3 }, time);
+        _choice.Seed(options.Servers.Count > 0 ? options.Servers : token.Silos);
     }
 
     /// <summary>Reads the configuration and runs until stopped.</summary>
@@ -97,22 +98,11 @@ public sealed partial class RelayConnector
         await server.StartAsync(stop);
         LogServing();
         var dialler = new SiloDialler(_token.AuthorityPin, DialDeadline, _time);
-        var backoff = new Backoff(_options.MaxRetryDelay);
+        using var stopMeter = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var meter = new SiloMeter(_choice, _time).RunAsync(() => _attachedAt, Nudge, stopMeter.Token);
         try
         {
-            while (true)
-            {
-                var end = await ConnectOnceAsync(server, dialler, backoff, stop);
-                if (end is { } code)
-                    return code;
-                var delay = backoff.Next();
-                if (_wasConnected)
-                    LogClosed(delay.TotalSeconds);
-                else
-                    LogRetry(delay.TotalSeconds);
-                _wasConnected = false;
-                await Task.Delay(delay, _time, stop);
-            }
+            return await KeepConnectedAsync(server, dialler, stop);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -121,56 +111,11 @@ public sealed partial class RelayConnector
             LogStopped();
             return ConnectorExitCode.Ok;
         }
-    }
-
-    /// <summary>One round: the nearest silo, then the next nearest while they cannot take us. Null: try again later.</summary>
-    private async Task<int?> ConnectOnceAsync(TunnelServer server, SiloDialler dialler, Backoff backoff, CancellationToken stop)
-    {
-        var candidates = new HashSet<string>(_silos, StringComparer.Ordinal);
-        while (candidates.Count > 0)
+        finally
         {
-            LogConnecting(string.Join(", ", candidates));
-            DialledSilo silo;
-            try
-            {
-                silo = await dialler.DialNearestAsync(candidates, stop);
-            }
-            catch (ForeignGridException e) when (_epochs.Highest == 0)
-            {
-                // Never been accepted anywhere: this is the wrong token, not a disturbance on the way.
-                LogFatal(_logger, e.Message, ConnectorExitCode.TokenForeign);
-                return ConnectorExitCode.TokenForeign;
-            }
-            catch (IOException e)
-            {
-                LogNotReached(e.Message);
-                return null;
-            }
-
-            candidates.Remove(silo.Server);
-            var (attachment, refusal) = await AttachAsync(silo, stop);
-            if (attachment is null)
-            {
-                if (FatalCode(refusal?.Code) is { } code)
-                {
-                    LogFatal(_logger, refusal!.Message ?? refusal.Code!, code);
-                    return code;
-                }
-
-                LogRefused(silo.Server, refusal?.Message ?? "the connection was closed");
-                continue;
-            }
-
-            var since = _time.GetTimestamp();
-            var end = await ServeAsync(server, silo, attachment, stop);
-
-            // A silo that accepts and closes at once must not be dialled in a tight loop.
-            if (_time.GetElapsedTime(since) > SettledAfter)
-                backoff.Reset();
-            return end;
+            await stopMeter.CancelAsync();
+            await meter;
         }
-
-        return null;
     }
 
     private async Task<(Attachment? Attachment, AttachResponse? Refusal)> AttachAsync(DialledSilo silo, CancellationToken stop)
@@ -210,32 +155,6 @@ public sealed partial class RelayConnector
 
         await silo.Stream.DisposeAsync();
         return (null, answer);
-    }
-
-    private async Task<int?> ServeAsync(TunnelServer server, DialledSilo silo, Attachment attachment, CancellationToken stop)
-    {
-        if (attachment.Answer.Silos is { Count: > 0 } silos && _options.Servers.Count == 0)
-            _silos = silos;
-        var connection = new DialledConnection(silo.Stream, silo.Remote, attachment);
-        server.Serve(connection);
-        _wasConnected = true;
-        LogConnected(attachment.Answer.Silo ?? silo.Silo.Name, silo.Server, attachment.Epoch, attachment.Answer.ConnectorName ?? "");
-
-        var over = await Task.WhenAny(connection.Completed, attachment.Dismissed).WaitAsync(stop);
-        if (over == connection.Completed && !attachment.Dismissed.IsCompleted)
-            return null;
-
-        var goodbye = await attachment.Dismissed;
-        if (FatalCode(goodbye.Code) is { } code)
-        {
-            LogStoppedByServer(goodbye.Message);
-            LogFatal(_logger, goodbye.Message, code);
-            return code;
-        }
-
-        // The silo lets the old connection go on for its open streams; a new one is dialled meanwhile.
-        LogDisconnectedByServer(goodbye.Message);
-        return null;
     }
 
     private static int? FatalCode(string? code) => code switch

@@ -20,6 +20,8 @@ if (options is null || RelayVariables.Problems() is { Count: > 0 })
 try
 {
     await using var silo = await SiloHost.StartAsync(options, TimeProvider.System, configure: null, CancellationToken.None);
+    using var impatience = new SecondSignal(silo.EndNow);
+
     // Where a file was asked for, the password is there and not in what may be a log.
     if (silo.FirstPassword is { } password && options.BootstrapFile is null)
         Console.WriteLine($"First start. Administrator: {GridBootstrap.AdministratorEmail}  password: {password}  (shown only this once)");

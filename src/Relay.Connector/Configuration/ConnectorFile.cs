@@ -20,6 +20,8 @@ internal sealed class ConnectorFile
 
     public string? LogLevel { get; private set; }
 
+    public string? Region { get; private set; }
+
     /// <exception cref="ConnectorConfigurationException">Not readable, not YAML, an unknown key, or a value of the wrong kind.</exception>
     public static ConnectorFile Read(string path)
     {
@@ -62,12 +64,15 @@ internal sealed class ConnectorFile
             case "log_level":
                 LogLevel = Scalar(key, value);
                 break;
+            case "region":
+                Region = Scalar(key, value);
+                break;
             case "connector_insecure":
                 if (Scalar(key, value) is not ("false" or "no"))
                     throw ConnectorOptionsReader.Usage($"{Path}: connector_insecure cannot be turned on: the token says which grid to trust");
                 break;
             default:
-                throw ConnectorOptionsReader.Usage($"{Path}: unknown key '{key}'; known are token, connector_id, connector_server, connector_insecure, log_level");
+                throw ConnectorOptionsReader.Usage($"{Path}: unknown key '{key}'; known are token, connector_id, connector_server, connector_insecure, log_level, region");
         }
     }
 

@@ -17,4 +17,10 @@ public sealed class ConnectorOptions
 
     /// <summary>Longest wait between two attempts to connect; each wait is random between 0 and a growing bound. Default: 30 s.</summary>
     public TimeSpan MaxRetryDelay { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Where this agent is: of silos that are equally near one here is used. Empty: unknown.</summary>
+    public string Region { get; init; } = "";
+
+    /// <summary>How often the distance of each silo is measured; jittered by a quarter. Default: 30 s.</summary>
+    public TimeSpan MeasureInterval { get; init; } = TimeSpan.FromSeconds(30);
 }

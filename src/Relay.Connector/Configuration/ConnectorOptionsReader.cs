@@ -25,6 +25,8 @@ public static class ConnectorOptionsReader
             Token = token.Value,
             TokenSource = token.Source,
             Servers = ReadServers(flags.Server ?? Variable("RELAY_CONNECTOR_SERVER") ?? file?.ConnectorServer),
+            Region = Variable("RELAY_REGION") ?? file?.Region ?? "",
+            MeasureInterval = ReadMeasureInterval(Variable("RELAY_CONNECTOR_MEASURE_SECONDS")),
         };
 
         // A configured connector id is a safety catch: the wrong token must not connect the wrong machine.
@@ -116,6 +118,15 @@ public static class ConnectorOptionsReader
         if (value.StartsWith("from:file:", StringComparison.Ordinal))
             return ReadTokenFile(value["from:file:".Length..]);
         throw Usage($"the token is a reference of a kind that is not known here: {value.Split(':')[1]}; known are from:env and from:file");
+    }
+
+    private static TimeSpan ReadMeasureInterval(string? text)
+    {
+        if (text is null)
+            return TimeSpan.FromSeconds(30);
+        return int.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var seconds) && seconds is >= 1 and <= 3600
+            ? TimeSpan.FromSeconds(seconds)
+            : throw Usage($"RELAY_CONNECTOR_MEASURE_SECONDS '{text}' is not a whole number from 1 to 3600");
     }
 
     private static string[] ReadServers(string? text)

@@ -31,23 +31,41 @@ internal sealed class SiloDialler
     }
 
     /// <summary>
-    /// Dials all servers at once and keeps the first that completes TCP and TLS: the one with the lowest round-trip time,
-    /// measured now and not remembered. The others are closed before a byte of ours is sent.
+    /// Dials the servers in order, each a little after the one before it or as soon as that has failed, and keeps the first that
+    /// completes TCP and TLS. Without stagger that is the one with the lowest round trip, measured now; with it the first that lives.
+    /// The others are closed before a byte of ours is sent.
     /// </summary>
+    /// <param name="servers">Best first.</param>
+    /// <param name="stagger">The start each has over the next.</param>
     /// <exception cref="ForeignGridException">Every server that answered belongs to another grid.</exception>
     /// <exception cref="IOException">None was reached; the message says why for each.</exception>
-    public async Task<DialledSilo> DialNearestAsync(IReadOnlyCollection<string> servers, CancellationToken cancellationToken)
+    public async Task<DialledSilo> DialNearestAsync(IReadOnlyList<string> servers, TimeSpan stagger, CancellationToken cancellationToken)
     {
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var attempts = servers.Select(server => DialAsync(server, enough.Token)).ToList();
+        var attempts = new List<Task<DialledSilo>>();
         var failures = new List<Exception>();
-        while (attempts.Count > 0)
+        var next = 0;
+        var pause = Task.CompletedTask;
+        while (next < servers.Count || attempts.Count > 0)
         {
-            var done = await Task.WhenAny(attempts);
-            attempts.Remove(done);
+            if (next < servers.Count && (attempts.Count == 0 || pause.IsCompleted))
+            {
+                attempts.Add(DialAsync(servers[next++], enough.Token));
+                pause = stagger > TimeSpan.Zero ? Task.Delay(stagger, _time, enough.Token) : Task.CompletedTask;
+                continue;
+            }
+
+            var done = await Task.WhenAny(next < servers.Count ? [.. attempts, pause] : attempts);
+            if (done is not Task<DialledSilo> attempt)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                continue;
+            }
+
+            attempts.Remove(attempt);
             try
             {
-                var nearest = await done;
+                var nearest = await attempt;
                 await enough.CancelAsync();
                 foreach (var late in attempts)
                     _ = CloseLateAsync(late);
@@ -56,6 +74,7 @@ internal sealed class SiloDialler
             catch (Exception e) when (e is IOException or OperationCanceledException)
             {
                 failures.Add(e);
+                pause = Task.CompletedTask;
             }
         }
 

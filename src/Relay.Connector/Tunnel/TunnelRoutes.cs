@@ -38,7 +38,8 @@ internal sealed partial class TunnelRoutes
             ("POST", TunnelWire.ConnectPath) => ConnectAsync(context, attachment, draining),
             ("POST", TunnelWire.CheckPath) => CheckAsync(context),
             ("GET", TunnelWire.PingPath) => PingAsync(context, attachment),
-            ("GET", TunnelWire.DrainPath) => DrainAsync(context, draining),
+            ("GET", TunnelWire.DrainPath) => DrainAsync(context, attachment, draining),
+            ("POST", TunnelWire.ControlPath) => ControlAsync(context, attachment, draining),
             ("POST", TunnelWire.GoodbyePath) => GoodbyeAsync(context, attachment),
             _ => NotFoundAsync(context),
         };
@@ -163,13 +164,28 @@ internal sealed partial class TunnelRoutes
     }
 
     // The answer's headers say that the tunnel is up; its end says that the agent takes no more streams.
-    private static async Task DrainAsync(HttpContext context, CancellationToken draining)
+    private static async Task DrainAsync(HttpContext context, Attachment attachment, CancellationToken draining)
     {
         await context.Response.Body.FlushAsync(context.RequestAborted);
         var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var drained = draining.UnsafeRegister(static s => ((TaskCompletionSource)s!).TrySetResult(), over);
+        using var retired = attachment.Retired.UnsafeRegister(static s => ((TaskCompletionSource)s!).TrySetResult(), over);
         using var aborted = context.RequestAborted.UnsafeRegister(static s => ((TaskCompletionSource)s!).TrySetResult(), over);
         await over.Task;
+    }
+
+    private static async Task ControlAsync(HttpContext context, Attachment attachment, CancellationToken draining)
+    {
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(attachment.Retired, draining);
+        await using var stream = await DuplexExchange.AcceptAsync(context);
+        try
+        {
+            await TunnelLines.ReadAsync(stream, attachment.Hear, over.Token);
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            // The tunnel is over, or no longer the agent's.
+        }
     }
 
     private static async Task GoodbyeAsync(HttpContext context, Attachment attachment)

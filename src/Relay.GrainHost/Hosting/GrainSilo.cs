@@ -131,6 +131,16 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
         return _router.Links.AcceptAsync(stream, peerName, cancellationToken);
     }
 
+    /// <summary>
+    /// Says that this silo leaves and ends its activations (their grains go to other silos at the next call); links and calls to others
+    /// go on until <see cref="StopAsync"/>.
+    /// </summary>
+    public async Task DrainAsync(CancellationToken cancellationToken)
+    {
+        await _membership.BeginLeaveAsync(cancellationToken).ConfigureAwait(false);
+        await _router.Catalog.StopAsync("The silo shuts down.").WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
     /// <summary>Leaves the membership, ends the activations (their grains go to other silos at the next call), closes the links. Best effort within <see cref="GrainHostOptions.StopTimeout"/>.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {

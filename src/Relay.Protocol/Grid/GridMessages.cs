@@ -124,6 +124,7 @@ public sealed record GridError(string ErrorMessage, int StatusCode, string Code,
 [JsonSerializable(typeof(ControlMessage))]
 [JsonSerializable(typeof(ControlSubscription))]
 [JsonSerializable(typeof(SiloAnnouncements))]
+[JsonSerializable(typeof(PathsLost))]
 [JsonSerializable(typeof(EnrollRequest))]
 [JsonSerializable(typeof(EnrollResponse))]
 [JsonSerializable(typeof(PeerHeartbeat))]

@@ -60,6 +60,9 @@ public static class GridRoutes
     /// <summary>Silo to silo: writes that a version is in force there, as <see cref="PeerChanges"/>.</summary>
     public const string PeerAcknowledgement = "/grid/v1/peers/acknowledgement";
 
+    /// <summary>Silo to silo, see <see cref="Relay.Protocol.Grid.PathsLost"/>.</summary>
+    public const string PathsLost = "/grid/v1/peer/paths_lost";
+
     /// <summary>Silo to silo: a duplex stream to a connector attached there.</summary>
     public static string ConnectorStream(Guid connector) => $"/grid/v1/connectors/{connector}/stream";
 }

@@ -37,3 +37,9 @@ public sealed record PeerRenewalAnswer(bool Held, IReadOnlyList<Guid> Renewed, I
 /// <param name="Code">Why, one of <see cref="Relay.Protocol.Tunnel.AttachCodes"/>.</param>
 /// <param name="Message">Why, one sentence.</param>
 public sealed record PeerLostToken(Guid Token, string Code, string Message);
+
+/// <summary>A silo shuts down and ends streams of these sessions of the other one: <c>POST /grid/v1/peer/paths_lost</c>.</summary>
+/// <param name="Sessions">They end.</param>
+/// <param name="Outcome">For the record, one phrase.</param>
+/// <param name="Reason">For the users.</param>
+public sealed record PathsLost(IReadOnlyList<Guid> Sessions, string Outcome, string Reason);

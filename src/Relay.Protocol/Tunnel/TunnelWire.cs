@@ -27,6 +27,9 @@ public static class TunnelWire
     /// <summary>Open for the tunnel's life; the agent ends it when it takes no more streams (drain). Method GET.</summary>
     public const string DrainPath = "/drain";
 
+    /// <summary>Signs of life and announcements, silo to agent, for the tunnel's life: lines of <see cref="TunnelMessage"/> in the request's body. Method POST.</summary>
+    public const string ControlPath = "/control";
+
     /// <summary>Header: the session a stream belongs to (UUID).</summary>
     public const string SessionHeader = "relay-session";
 

@@ -19,9 +19,11 @@ internal sealed class ConnectorGridRoutes : IGridRoutes
 
     private readonly ConnectorTunnels _tunnels;
     private readonly HolderProbe _probe;
+    private readonly TransitStreams _transit;
 
-    public ConnectorGridRoutes(ConnectorTunnels tunnels, HolderProbe probe)
+    public ConnectorGridRoutes(ConnectorTunnels tunnels, HolderProbe probe, TransitStreams transit)
     {
+        _transit = transit;
         _tunnels = tunnels;
         _probe = probe;
     }
@@ -69,6 +71,7 @@ internal sealed class ConnectorGridRoutes : IGridRoutes
         }
 
         context.Response.Headers[StreamHeaders.TokenHeader] = tunnel.Connector.TokenId.ToString("D");
+        using (_transit.Add(session, context.GridPeer().Name))
         await using (stream)
         await using (var exchange = await DuplexExchange.AcceptAsync(context))
             await StreamPump.RunAsync(exchange, stream);

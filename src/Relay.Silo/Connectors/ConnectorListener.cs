@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
@@ -11,21 +12,26 @@ namespace Relay.Silo.Connectors;
 /// </summary>
 internal sealed partial class ConnectorListener : IHostedService, IAsyncDisposable
 {
+    private const string LeavingMessage = "the silo is shutting down";
     private static readonly TimeSpan AcceptRetry = TimeSpan.FromMilliseconds(100);
 
     private readonly ConnectorListenerOptions _options;
     private readonly ConnectorAttacher _attacher;
     private readonly ConnectorTunnels _tunnels;
     private readonly TunnelKeeper _keeper;
+    private readonly TunnelControl _control;
     private readonly PendingConnections _pending;
     private readonly TimeProvider _time;
     private readonly ILogger<ConnectorListener> _logger;
+    private readonly ConcurrentDictionary<ConnectorTunnel, bool> _serving = new();
+    private readonly CancellationTokenSource _leaving = new();
     private int _disposed;
     private readonly CancellationTokenSource _stop = new();
     private Task _accepting = Task.CompletedTask;
 
-    public ConnectorListener(ConnectorListenerOptions options, ConnectorAttacher attacher, ConnectorTunnels tunnels, TunnelKeeper keeper, TimeProvider time, ILogger<ConnectorListener> logger)
+    public ConnectorListener(ConnectorListenerOptions options, ConnectorAttacher attacher, ConnectorTunnels tunnels, TunnelKeeper keeper, TunnelControl control, TimeProvider time, ILogger<ConnectorListener> logger)
     {
+        _control = control;
         _options = options;
         _attacher = attacher;
         _tunnels = tunnels;
@@ -42,23 +48,36 @@ internal sealed partial class ConnectorListener : IHostedService, IAsyncDisposab
         return Task.CompletedTask;
     }
 
-    /// <summary>Takes no more connectors, sends those it has elsewhere, and lets their streams finish for a while.</summary>
-    public async Task StopAsync(CancellationToken cancellationToken)
+    /// <summary>
+    /// Takes no more connectors and asks those that are here to attach elsewhere; they are served until they have. Returns at once:
+    /// <see cref="Serving"/> tells who is left.
+    /// </summary>
+    public async Task LeaveAsync()
     {
+        await _leaving.CancelAsync();
         await _stop.CancelAsync();
         _options.Socket.Dispose();
         await _accepting;
-        var tunnels = _tunnels.Attached;
-        await Task.WhenAll(tunnels.Select(t => t.DismissAsync(AttachCodes.Draining, "the silo is shutting down")));
+        await Task.WhenAll(_tunnels.Attached.Select(t => t.DismissAsync(AttachCodes.Draining, LeavingMessage)));
+    }
+
+    /// <summary>Tunnels whose connection is open, those included that only finish their streams.</summary>
+    public int Serving => _serving.Count;
+
+    /// <summary>Connectors that take streams here.</summary>
+    public int Attached => _tunnels.Count;
+
+    /// <summary>Streams of connectors that go through this silo.</summary>
+    public int OpenStreams => _serving.Keys.Sum(t => t.OpenStreams);
+
+    /// <summary>Closes whatever is left.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await LeaveAsync();
+        var tunnels = _serving.Keys.ToArray();
         await Task.WhenAll(tunnels.Select(t => _keeper.ReleaseAsync(t)));
-        using var late = new CancellationTokenSource(_options.DrainLimit, _time);
-        using var both = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         foreach (var tunnel in tunnels)
-        {
-            if (tunnel.OpenStreams > 0)
-                await tunnel.Closed.WaitAsync(both.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             tunnel.Dispose();
-        }
     }
 
     public async ValueTask DisposeAsync()
@@ -70,6 +89,7 @@ internal sealed partial class ConnectorListener : IHostedService, IAsyncDisposab
         _options.Socket.Dispose();
         await _accepting;
         _stop.Dispose();
+        _leaving.Dispose();
     }
 
     private async Task AcceptAsync()
@@ -123,7 +143,15 @@ internal sealed partial class ConnectorListener : IHostedService, IAsyncDisposab
             }
 
             if (tunnel is not null)
+            {
+                // One that was attached while the others were being sent away goes after them.
+                if (_leaving.IsCancellationRequested)
+                    _ = tunnel.DismissAsync(AttachCodes.Draining, LeavingMessage);
+                _serving[tunnel] = true;
+                _ = _control.RunAsync(tunnel);
                 await _keeper.RunAsync(tunnel);
+                _serving.TryRemove(tunnel, out _);
+            }
         }
         catch (Exception e) when (e is IOException or AuthenticationException or OperationCanceledException or ObjectDisposedException or SocketException)
         {

@@ -17,7 +17,4 @@ internal sealed record ConnectorListenerOptions
 
     /// <summary>Connections that have not proved a token, in all. Default: 4096.</summary>
     public int MaxPending { get; init; } = 4096;
-
-    /// <summary>How long streams may go on after a stop was asked for. Default: 10 s. Zero: not at all.</summary>
-    public TimeSpan DrainLimit { get; init; } = TimeSpan.FromSeconds(10);
 }

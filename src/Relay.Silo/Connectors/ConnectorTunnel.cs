@@ -261,12 +261,28 @@ internal sealed class ConnectorTunnel : IDisposable
         _transport.Dispose();
     }
 
-    /// <summary>Tells the agent to attach elsewhere; open streams go on. Never throws.</summary>
+    /// <summary>
+    /// Tells the agent to attach elsewhere. Streams are opened here until it has, and says so by ending <see cref="DrainedAsync"/>;
+    /// open ones go on. Never throws.
+    /// </summary>
     public async Task DismissAsync(string code, string message)
     {
         CloseCode ??= code;
-        _draining = true;
         await SayAsync(new Goodbye(code, message));
+    }
+
+    /// <summary>Opens the stream of signs of life and announcements; the caller disposes it. Null: the agent is of a version without it, or gone.</summary>
+    public async Task<DuplexStream?> OpenControlAsync(CancellationToken cancellationToken)
+    {
+        using var request = NewRequest(HttpMethod.Post, TunnelWire.ControlPath);
+        try
+        {
+            return await DuplexHttpStream.OpenAsync(_http, request, TunnelWire.OpenDeadline, _time, cancellationToken);
+        }
+        catch (Exception e) when (e is StreamOpenException or ObjectDisposedException)
+        {
+            return null;
+        }
     }
 
     public void Dispose()

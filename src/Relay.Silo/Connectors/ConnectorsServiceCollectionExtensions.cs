@@ -37,6 +37,9 @@ internal static class ConnectorsServiceCollectionExtensions
         services.AddSingleton<TokenWatch>();
         services.AddSingleton<ISnapshotObserver>(s => s.GetRequiredService<TokenWatch>());
         services.AddHostedService(s => s.GetRequiredService<TokenWatch>());
+        services.AddSingleton<ISiloAnnouncements>(s => s.GetRequiredService<SiloAnnouncer>());
+        services.AddSingleton<TunnelControl>();
+        services.AddSingleton<TransitStreams>();
         services.AddSingleton<TunnelKeeper>();
         services.AddHostedService(s => s.GetRequiredService<TunnelKeeper>());
         services.TryAddSingleton(s => new ConnectorListenerOptions

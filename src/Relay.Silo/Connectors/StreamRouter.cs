@@ -12,6 +12,12 @@ internal sealed partial class StreamRouter : IStreamRouter
     // A path that hangs must not cost a session when there is another one.
     private static readonly TimeSpan FirstPathsDeadline = TimeSpan.FromSeconds(2);
 
+    // A connector that changes its silo is there in well under a second, one whose silo has died within two.
+    private static readonly TimeSpan MovePatience = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan MovePause = TimeSpan.FromMilliseconds(30);
+    private static readonly TimeSpan Lately = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan WatchAfter = TimeSpan.FromSeconds(1);
+
     private readonly ConnectorTunnels _tunnels;
     private readonly PathHealth _health;
     private readonly IConnectorDirectory _directory;
@@ -21,6 +27,7 @@ internal sealed partial class StreamRouter : IStreamRouter
     private readonly ILogger<StreamRouter> _logger;
     private readonly ConcurrentDictionary<Guid, StrongCount> _remoteStreams = new();
     private readonly ConcurrentDictionary<(Guid Socket, StreamTarget Target), StrongCount> _hostStreams = new();
+    private readonly ConcurrentDictionary<Guid, long> _known = new();
 
     public StreamRouter(ConnectorTunnels tunnels, PathHealth health, IConnectorDirectory directory, ISiloHttp silos, SiloIdentity self, TimeProvider time, ILogger<StreamRouter> logger)
     {
@@ -42,10 +49,11 @@ internal sealed partial class StreamRouter : IStreamRouter
             throw new StreamOpenException(StreamOpenError.NotAttached, "the socket has no connector");
 
         StreamOpenException? last = null;
+        var begun = _time.GetTimestamp();
         var paths = await FindPathsAsync(target, fresh: false, cancellationToken);
-        for (var round = 0; round < 2; round++)
+        for (var round = 1; ; round++)
         {
-            var stale = paths.Count == 0;
+            var moving = paths.Count == 0 && target.Connectors.Any(c => WasHereLately(c.Id));
             for (var i = 0; i < paths.Count; i++)
             {
                 var path = paths[i];
@@ -61,15 +69,19 @@ internal sealed partial class StreamRouter : IStreamRouter
                     _health.Failed(path.Connector.Id, path.Target, e);
                     LogPathFailed(sessionId, path.Connector.Name, path.Lease?.Silo ?? _self.Address, e.Error.ToWire(), e.Message);
                     last = new StreamOpenException(e.Error, $"connector {path.Connector.Name}: {e.Message}", e);
-                    stale |= e.Error is StreamOpenError.StaleEpoch or StreamOpenError.NotAttached;
+
+                    // With a cause of its own it is no refusal: the silo that has the connector could not be asked.
+                    moving |= e.Error is StreamOpenError.StaleEpoch or StreamOpenError.NotAttached
+                        || (path.Tunnel is null && e is { Error: StreamOpenError.Failed, InnerException: not null });
                 }
             }
 
-            // What was known of the connectors' places was old: once more with what the table says now.
-            if (!stale || round > 0)
+            // What was known of the connectors' places was old: once more with what the table says now, and while they move.
+            if (!moving || _time.GetElapsedTime(begun) >= MovePatience)
                 break;
-            var known = paths;
-            paths = [.. (await FindPathsAsync(target, fresh: true, cancellationToken)).Where(p => !known.Contains(p))];
+            if (round > 1)
+                await Task.Delay(MovePause * Math.Min(round, 5), _time, cancellationToken);
+            paths = await FindPathsAsync(target, fresh: true, cancellationToken);
         }
 
         throw last ?? new StreamOpenException(StreamOpenError.NotAttached, target.Connectors.Count == 1
@@ -108,7 +120,7 @@ internal sealed partial class StreamRouter : IStreamRouter
         count.Increment();
         try
         {
-            var stream = await DuplexHttpStream.OpenAsync(_silos.For(lease.Silo), request, deadline, _time, cancellationToken);
+            var stream = await OpenUnlessMovedAsync(lease, request, deadline, cancellationToken);
             stream.Disposed = count.Decrement;
             return new RoutedStream(stream, path.Connector.Id, path.Connector.Name, StreamHeaders.Token(stream.Response), target, lease.Silo, Hops: 2);
         }
@@ -118,6 +130,46 @@ internal sealed partial class StreamRouter : IStreamRouter
             throw;
         }
     }
+
+    /// <summary>Gives up when the connector is meanwhile attached elsewhere: the silo that is waited for stands still.</summary>
+    private async Task<DuplexHttpStream> OpenUnlessMovedAsync(ConnectorLease lease, HttpRequestMessage request, TimeSpan deadline, CancellationToken cancellationToken)
+    {
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var moved = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var watching = WatchAsync(lease, moved, over.Token);
+        try
+        {
+            return await DuplexHttpStream.OpenAsync(_silos.For(lease.Silo), request, deadline, _time, moved.Token);
+        }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new StreamOpenException(StreamOpenError.StaleEpoch, "the connector has moved to another silo meanwhile", e);
+        }
+        finally
+        {
+            await over.CancelAsync();
+            await watching;
+        }
+    }
+
+    private async Task WatchAsync(ConnectorLease lease, CancellationTokenSource moved, CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(WatchAfter, _time, cancellationToken);
+                if ((await _directory.LocateAsync([lease.ConnectorId], fresh: true, cancellationToken)).Any(l => l.Epoch > lease.Epoch))
+                    await moved.CancelAsync();
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            // It is open, or nobody can tell where the connector is.
+        }
+    }
+
+    private bool WasHereLately(Guid connectorId) => _known.TryGetValue(connectorId, out var at) && _time.GetElapsedTime(at) < Lately;
 
     /// <summary>Every attached connector to every host, best first.</summary>
     private async ValueTask<IReadOnlyList<Path>> FindPathsAsync(ConnectorTarget target, bool fresh, CancellationToken cancellationToken)
@@ -153,6 +205,8 @@ internal sealed partial class StreamRouter : IStreamRouter
             }
         }
 
+        foreach (var path in ways)
+            _known[path.Connector.Id] = _time.GetTimestamp();
         return PathChoice.Order(
             ways.SelectMany(w => target.Targets.Select(t => new Path(w.Connector, w.Tunnel, w.Lease, t, w.Streams))),
             p => new PathLoad(

@@ -11,6 +11,7 @@ namespace Relay.Silo.Connectors;
 internal sealed partial class TunnelKeeper : BackgroundService
 {
     private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan FinishedEvery = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan RenewEvery = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan SeenEvery = TimeSpan.FromSeconds(30);
 
@@ -57,7 +58,11 @@ internal sealed partial class TunnelKeeper : BackgroundService
             if (drained)
             {
                 LogDraining(tunnel.Connector.Name, tunnel.Epoch, tunnel.OpenStreams);
-                await tunnel.Closed;
+                // An agent that stops leaves room for its successor and may finish beside it; one that moved is still the only one.
+                if (await HasMovedAsync(tunnel))
+                    await FinishAsync(tunnel);
+                else
+                    await tunnel.Closed;
             }
         }
 
@@ -200,7 +205,51 @@ internal sealed partial class TunnelKeeper : BackgroundService
             else if (turn.Renewed.Contains(tunnel.Connector.ConnectorId))
                 tunnel.RenewedAt = asked;
             else if (!tunnel.Draining)
-                _ = CloseAsync(tunnel, AttachCodes.Superseded, "the connector was attached anew elsewhere");
+                _ = SupersedeAsync(tunnel);
+        }
+    }
+
+    // The same agent, attached elsewhere, finishes its streams here; another one must be the only one.
+    private async Task SupersedeAsync(ConnectorTunnel tunnel)
+    {
+        _tunnels.Remove(tunnel);
+        if (await IsStillItsOwnAsync(tunnel) != true)
+            await CloseAsync(tunnel, AttachCodes.Superseded, "the connector was attached anew elsewhere");
+    }
+
+    /// <summary>Streams of an agent that moved go on, until they end or the connector is another agent's.</summary>
+    private async Task FinishAsync(ConnectorTunnel tunnel)
+    {
+        while (!tunnel.Closed.IsCompleted)
+        {
+            await tunnel.Closed.WaitAsync(FinishedEvery, _time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (!tunnel.Closed.IsCompleted && (!_right.Holds || await IsStillItsOwnAsync(tunnel) == false))
+                await CloseAsync(tunnel, AttachCodes.Superseded, "the connector is another agent's now");
+        }
+    }
+
+    private async Task<bool> HasMovedAsync(ConnectorTunnel tunnel)
+    {
+        try
+        {
+            return await _leases.ReadAsync(tunnel.Connector.ConnectorId, CancellationToken.None) is { Live: true } lease && lease.Epoch > tunnel.Epoch;
+        }
+        catch (Exception e) when (e is NpgsqlException or ObjectDisposedException)
+        {
+            return true;
+        }
+    }
+
+    /// <summary>Whether the lease is the same agent's, or nobody's; null: the store cannot tell.</summary>
+    private async Task<bool?> IsStillItsOwnAsync(ConnectorTunnel tunnel)
+    {
+        try
+        {
+            return await _leases.ReadAsync(tunnel.Connector.ConnectorId, CancellationToken.None) is not { Live: true } lease || lease.AgentInstance == tunnel.Lease.AgentInstance;
+        }
+        catch (Exception e) when (e is NpgsqlException or ObjectDisposedException)
+        {
+            return null;
         }
     }
 

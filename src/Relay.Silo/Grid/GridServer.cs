@@ -90,7 +90,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         // In this order gateways are told why before their control streams end, and no stream is left to wait for.
-        _sessions.EndAll("connection lost: the silo stopped", "the silo stops");
+        _sessions.EndAll("connection lost: the silo stopped", "the silo that carried it stops; connect again to go on");
         _drain.Begin();
         if (_app is null)
             return;

@@ -18,6 +18,7 @@ internal static class GridServiceCollectionExtensions
         services.AddSingleton<IGridRoutes, SessionRoutes>();
         services.AddSingleton<IGridRoutes, StreamRoute>();
         services.AddSingleton<IGridRoutes, RecordingRoute>();
+        services.AddSingleton<IGridRoutes, PathsLostRoute>();
         services.AddHostedService<GridServer>();
         return services;
     }

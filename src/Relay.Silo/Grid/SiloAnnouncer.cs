@@ -1,5 +1,6 @@
 using Relay.GrainHost.Membership;
 using Relay.Protocol.Grid;
+using Relay.Silo.Connectors;
 using Relay.Silo.Hosting;
 using Relay.Silo.Sessions;
 
@@ -11,7 +12,7 @@ namespace Relay.Silo.Grid;
 /// </summary>
 internal sealed partial class SiloAnnouncer(
     IMembership membership, SiloIdentity local, SiloOptions options, SiloEndpoints endpoints, DrainState drain, GatewaySubscriptions gateways, TimeProvider time, ILogger<SiloAnnouncer> logger)
-    : BackgroundService
+    : BackgroundService, ISiloAnnouncements
 {
     /// <summary>How often it is repeated without a change.</summary>
     public static readonly TimeSpan Repeat = TimeSpan.FromSeconds(20);

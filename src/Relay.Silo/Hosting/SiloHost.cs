@@ -22,7 +22,8 @@ namespace Relay.Silo.Hosting;
 /// </summary>
 internal sealed partial class SiloHost : IAsyncDisposable
 {
-    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(15);
+    // After the drain, for the rest.
+    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(30);
 
     private readonly WebApplication _app;
     private readonly ControlPlane _control;
@@ -84,6 +85,9 @@ internal sealed partial class SiloHost : IAsyncDisposable
         }
     }
 
+    /// <summary>Ends a drain that is under way, or to come, at once.</summary>
+    public void EndNow() => _app.Services.GetRequiredService<DrainState>().EndNow();
+
     /// <summary>Until SIGTERM, SIGINT or a fault; then stops in order.</summary>
     public Task WaitForShutdownAsync(CancellationToken cancellationToken) => _app.WaitForShutdownAsync(cancellationToken);
 
@@ -91,7 +95,8 @@ internal sealed partial class SiloHost : IAsyncDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
-        using (var limit = new CancellationTokenSource(ShutdownTimeout, _app.Services.GetRequiredService<TimeProvider>()))
+        var drain = _app.Services.GetRequiredService<SiloOptions>().DrainTime;
+        using (var limit = new CancellationTokenSource(drain + ShutdownTimeout, _app.Services.GetRequiredService<TimeProvider>()))
             await _app.StopAsync(limit.Token);
         await _app.DisposeAsync();
         _endpoints.Dispose();
@@ -109,7 +114,7 @@ internal sealed partial class SiloHost : IAsyncDisposable
         builder.Services.AddSingleton(endpoints);
         builder.Services.AddSingleton<DrainState>();
         builder.Services.AddSingleton(time);
-        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.DrainTime + ShutdownTimeout);
 
         // Each is started when the one before it serves; the API's own server comes last.
         builder.Services.AddControlPlane(control);
@@ -122,7 +127,8 @@ internal sealed partial class SiloHost : IAsyncDisposable
             .AddSessions()
             .AddGrid()
             .AddConnectors()
-            .AddRelayApi();
+            .AddRelayApi()
+            .AddHostedService<SiloDrain>();
         configure?.Invoke(builder.Services);
 
         var app = builder.Build();

@@ -27,6 +27,7 @@ internal sealed class SiloOptionsReader
         ("connector-advertise", "host:port under which they reach this silo; default: the listening address"),
         ("bootstrap-file", "write the first administrator's password there (0600), not to standard output; default: none"),
         ("spool-limit-mib", "history that may wait in STATE_DIR/spool while the database is away, in MiB; default 1024"),
+        ("drain-seconds", "how long sessions may go on after SIGTERM; default 300; a second signal ends them at once"),
         ("log-level", "trace, debug, information (default), warning, error"),
         .. GrainHostSettings.Known,
     ];
@@ -144,6 +145,7 @@ internal sealed class SiloOptionsReader
             BootstrapFile = Value("bootstrap-file") is { } file ? Path.GetFullPath(file) : null,
             GrainHost = grainHost,
             SpoolLimitBytes = SpoolLimit(),
+            DrainTime = Drain(),
             LogLevel = Level(),
         };
     }
@@ -194,6 +196,16 @@ internal sealed class SiloOptionsReader
             return limit * Mebibyte;
         Fail("spool-limit-mib", "must be a number of MiB, 16 to 1048576");
         return 1024 * Mebibyte;
+    }
+
+    private TimeSpan Drain()
+    {
+        if (Value("drain-seconds") is not { } text)
+            return TimeSpan.FromMinutes(5);
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds <= 86_400)
+            return TimeSpan.FromSeconds(seconds);
+        Fail("drain-seconds", "must be a whole number of seconds from 0 to 86400");
+        return TimeSpan.Zero;
     }
 
     private LogLevel Level()

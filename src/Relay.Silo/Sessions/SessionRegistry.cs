@@ -22,6 +22,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
 
     private readonly ConcurrentDictionary<Guid, LiveSession> _live = new();
     private readonly ConcurrentDictionary<Guid, Ending> _unwritten = new();
+    private readonly ConcurrentDictionary<Guid, bool> _unreported = new();
     private readonly Wakeup _wakeup = new();
     private readonly SessionStore _store;
     private readonly SessionAuthorizer _authorizer;
@@ -125,6 +126,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     public async Task<bool> EndByGatewayAsync(Guid sessionId, string gateway, EndSessionRequest request, CancellationToken cancellationToken)
     {
         var (up, down) = (Math.Max(0, request.BytesUp), Math.Max(0, request.BytesDown));
+        _unreported.TryRemove(sessionId, out _);
         var outcome = PlainText.Clean(request.Outcome, 200);
         LiveSession? session;
         try
@@ -218,11 +220,25 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
             session.SetDeadline(endsAt, _time, OnDeadline);
     }
 
+    /// <summary>Whether it lives here, whosever it is.</summary>
+    public LiveSession? Find(Guid sessionId) => _live.GetValueOrDefault(sessionId);
+
     /// <summary>Ends every session here.</summary>
     public void EndAll(string outcome, string reason)
     {
         foreach (var session in _live.Values)
+        {
+            _unreported[session.Id] = true;
             End(session, outcome, reason, audit: null);
+        }
+    }
+
+    /// <summary>Waits until the gateways have brought what was left of the sessions that <see cref="EndAll"/> ended, for a while.</summary>
+    public async Task ReportedAsync(TimeSpan atMost, CancellationToken cancellationToken)
+    {
+        var begun = _time.GetTimestamp();
+        while (!_unreported.IsEmpty && _time.GetElapsedTime(begun) < atMost)
+            await Task.Delay(TimeSpan.FromMilliseconds(20), _time, cancellationToken);
     }
 
     public override async Task StopAsync(CancellationToken cancellationToken)

@@ -30,17 +30,23 @@ public sealed class RelayGrid : IAsyncDisposable
     /// <summary>One silo of the grid and the addresses it got.</summary>
     public sealed record Silo(RunningProcess Process, string Api, string Grid, string Connectors);
 
+    /// <summary>RELAY_DRAIN_SECONDS of silos and gateways. Zero: nothing of a test's end waits.</summary>
+    public int DrainSeconds { get; init; }
+
+    /// <summary>Silo N says that it is in region "rN".</summary>
+    public bool Regions { get; init; }
+
     /// <param name="silos">How many silo processes, all on one PostgreSQL.</param>
     /// <param name="gatewaySilo">Index of the one silo the gateway is told about.</param>
-    public static async Task<RelayGrid> StartAsync(int silos = 1, int gatewaySilo = 0)
+    public static async Task<RelayGrid> StartAsync(int silos = 1, int gatewaySilo = 0, int drainSeconds = 0, bool regions = false)
     {
-        var grid = new RelayGrid();
+        var grid = new RelayGrid { DrainSeconds = drainSeconds, Regions = regions };
         try
         {
             grid._database = await PrivatePostgres.CreateAsync(migrated: false);
             for (var i = 0; i < silos; i++)
                 await grid.StartSiloAsync();
-            grid.Gateway = await grid.StartGatewayAsync("gateway-0", grid.Silos[gatewaySilo]);
+            grid.Gateway = await grid.StartGatewayAsync("gateway-0", grid.Silos[gatewaySilo], regions ? $"r{gatewaySilo}" : null);
             var login = await grid.CliAsync("login", "--email", "admin@relay.local", "--password-file", Path.Combine(grid.Folder, "admin.password"));
             if (login.ExitCode != 0)
                 throw new InvalidOperationException($"The administrator could not log in: {login}");
@@ -80,6 +86,22 @@ public sealed class RelayGrid : IAsyncDisposable
     {
         await RelayAsync("connector", "create", "--name", name);
         return await StartAgentAsync(name, await CreateTokenAsync(name), silo);
+    }
+
+    /// <summary>As <see cref="StartConnectorAsync"/>, but the agent chooses among the silos of its token, measuring every second.</summary>
+    public async Task<RunningProcess> StartRoamingConnectorAsync(string name, string region)
+    {
+        await RelayAsync("connector", "create", "--name", name);
+        var agent = RunningProcess.Start($"connector {name}", RelayPrograms.Cli, ["connector", "start"], new Dictionary<string, string?>
+        {
+            ["RELAY_TOKEN_FILE"] = await CreateTokenAsync(name),
+            ["RELAY_REGION"] = region,
+            ["RELAY_CONNECTOR_MEASURE_SECONDS"] = "1",
+            ["HOME"] = Folder,
+        });
+        _processes.Add(agent);
+        await agent.WaitForMessageAsync("connected to relay");
+        return agent;
     }
 
     /// <summary>Creates a token and gives the file it is in.</summary>
@@ -142,24 +164,37 @@ public sealed class RelayGrid : IAsyncDisposable
 
     public async Task<Silo> StartSiloAsync()
     {
-        var index = Silos.Count;
+        var silo = await StartSiloAsync(Silos.Count, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0");
+        Silos.Add(silo);
+        return silo;
+    }
+
+    /// <summary>Starts a silo that has ended again, under its name and addresses.</summary>
+    public async Task<Silo> RestartSiloAsync(int index)
+    {
+        var former = Silos[index];
+        return Silos[index] = await StartSiloAsync(index, new Uri(former.Api).Authority, former.Grid, former.Connectors);
+    }
+
+    private async Task<Silo> StartSiloAsync(int index, string apiListen, string gridListen, string connectorListen)
+    {
         var process = RunningProcess.Start($"silo {index}", RelayPrograms.Silo, [], new Dictionary<string, string?>
         {
             ["RELAY_DATABASE"] = _database!.ConnectionString,
             ["RELAY_STATE_DIR"] = Path.Combine(Folder, "state"),
             ["RELAY_BOOTSTRAP_FILE"] = index == 0 ? Path.Combine(Folder, "admin.password") : null,
             ["RELAY_NAME"] = $"silo-{index}",
-            ["RELAY_API_LISTEN"] = "127.0.0.1:0",
-            ["RELAY_GRID_LISTEN"] = "127.0.0.1:0",
-            ["RELAY_CONNECTOR_LISTEN"] = "127.0.0.1:0",
+            ["RELAY_REGION"] = Regions ? $"r{index}" : null,
+            ["RELAY_API_LISTEN"] = apiListen,
+            ["RELAY_GRID_LISTEN"] = gridListen,
+            ["RELAY_CONNECTOR_LISTEN"] = connectorListen,
+            ["RELAY_DRAIN_SECONDS"] = DrainSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture),
         });
         _processes.Add(process);
         var ready = await process.WaitForMessageAsync("silo ready");
         string Field(string name) => ready.GetProperty(name).GetString()!;
         var api = Field("api");
-        var silo = new Silo(process, api.StartsWith("http", StringComparison.Ordinal) ? api : $"http://{api}", Field("grid"), Field("connectors"));
-        Silos.Add(silo);
-        return silo;
+        return new Silo(process, api.StartsWith("http", StringComparison.Ordinal) ? api : $"http://{api}", Field("grid"), Field("connectors"));
     }
 
     public async ValueTask DisposeAsync()
@@ -172,7 +207,7 @@ public sealed class RelayGrid : IAsyncDisposable
     }
 
     /// <summary>Starts a further gateway that the caller disposes.</summary>
-    public async Task<GatewayProcess> StartGatewayAsync(string name, Silo silo)
+    public async Task<GatewayProcess> StartGatewayAsync(string name, Silo silo, string? region = null)
     {
         var process = RunningProcess.Start(name, RelayPrograms.Gateway, [], new Dictionary<string, string?>
         {
@@ -181,6 +216,8 @@ public sealed class RelayGrid : IAsyncDisposable
             ["RELAY_GATEWAY_NAME"] = name,
             ["RELAY_SSH_LISTEN"] = "127.0.0.1:0",
             ["RELAY_SILOS"] = silo.Grid,
+            ["RELAY_REGION"] = region,
+            ["RELAY_GATEWAY_DRAIN_SECONDS"] = DrainSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture),
         });
         _processes.Add(process);
         return new GatewayProcess(process, (await process.WaitForMessageAsync("gateway ready")).GetProperty("ssh").GetString()!);

@@ -116,6 +116,13 @@ public sealed partial class RunningProcess : IAsyncDisposable
         return _process.ExitCode;
     }
 
+    /// <summary>One line to its stdin.</summary>
+    public async Task WriteLineAsync(string line)
+    {
+        await _process.StandardInput.WriteLineAsync(line);
+        await _process.StandardInput.FlushAsync();
+    }
+
     /// <summary>Sends a signal: SIGTERM 15, SIGKILL 9, SIGSTOP 19, SIGCONT 18, SIGINT 2.</summary>
     public void Signal(int signal)
     {

@@ -18,6 +18,7 @@ internal static class GrainHostBuilderExtensions
         services.AddSingleton<IGridMembers, HostMembers>();
         services.AddSingleton<ISiloTransport, GrainLinkTransport>();
         services.AddSingleton<IGrainLinks, GrainLinks>();
+        services.AddSingleton<IGridLeaving, GridLeaving>();
         services.AddSingleton(s => new SiloIdentity(options.Name, endpoints.Grid, s.GetRequiredService<ILocalSilo>().Incarnation));
         services.AddRelayGrains();
         services.AddGrainHost(host =>

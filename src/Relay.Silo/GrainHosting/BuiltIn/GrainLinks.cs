@@ -15,3 +15,15 @@ internal sealed class GrainLinkTransport(SiloLinks links) : ISiloTransport
 {
     public ValueTask<Stream> ConnectAsync(string siloAddress, CancellationToken cancellationToken) => links.ConnectAsync(siloAddress, cancellationToken);
 }
+
+/// <summary>Leaving, as the built-in host does it.</summary>
+internal sealed class GridLeaving(GrainSilo silo) : IGridLeaving
+{
+    public event Action? Evicted
+    {
+        add => silo.Evicted += value;
+        remove => silo.Evicted -= value;
+    }
+
+    public Task LeaveAsync(CancellationToken cancellationToken) => silo.DrainAsync(cancellationToken);
+}

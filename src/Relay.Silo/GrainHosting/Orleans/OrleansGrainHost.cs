@@ -51,6 +51,7 @@ internal static class GrainHostBuilderExtensions
         builder.Services.AddSingleton<OrleansMembers>();
         builder.Services.AddSingleton<IMembership>(s => s.GetRequiredService<OrleansMembers>());
         builder.Services.AddSingleton<IGridMembers, HostMembers>();
+        builder.Services.AddSingleton<IGridLeaving>(s => s.GetRequiredService<OrleansMembers>());
         builder.Services.AddHostedService(s => s.GetRequiredService<OrleansMembers>());
     }
 

@@ -3,6 +3,7 @@ using Dapper;
 using Npgsql;
 using Orleans.Runtime;
 using Relay.GrainHost.Membership;
+using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
 using SiloOptions = Relay.Silo.Hosting.SiloOptions;
 
@@ -15,7 +16,7 @@ namespace Relay.Silo.GrainHosting;
 /// </summary>
 internal sealed partial class OrleansMembers(
     IClusterMembershipService cluster, NpgsqlDataSource database, SiloOptions options, SiloEndpoints endpoints, SiloIdentity self,
-    TimeProvider time, ILogger<OrleansMembers> logger) : BackgroundService, IMembership
+    TimeProvider time, ILogger<OrleansMembers> logger) : BackgroundService, IMembership, IGridLeaving
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan SignOfLife = TimeSpan.FromSeconds(10);
@@ -25,6 +26,13 @@ internal sealed partial class OrleansMembers(
     private bool _joined;
 
     public event Action<IMembership>? Changed;
+
+    /// <summary>Never raised: Orleans ends the process of a silo that finds itself dead.</summary>
+    public event Action? Evicted
+    {
+        add { }
+        remove { }
+    }
 
     public long Version => cluster.CurrentSnapshot.Version.Value;
 
@@ -48,6 +56,9 @@ internal sealed partial class OrleansMembers(
             _refreshing.Release();
         }
     }
+
+    public Task LeaveAsync(CancellationToken cancellationToken) =>
+        WriteAsync("UPDATE silo_member SET status = 'shutting_down' WHERE incarnation = @Incarnation AND status = 'active'", cancellationToken);
 
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
@@ -101,6 +112,10 @@ internal sealed partial class OrleansMembers(
         {
             // A row that Orleans does not know has died so long ago that it was cleaned away, or has not got that far.
             var status = known[row.Incarnation.ToString("D")].Select(Status).DefaultIfEmpty(row.Status == "dead" ? MemberStatus.Dead : MemberStatus.Joining).Max();
+
+            // Orleans shuts a silo down in one go; that it drains before is only in its row.
+            if (status == MemberStatus.Active && row.Status == "shutting_down")
+                status = MemberStatus.ShuttingDown;
             if (status == MemberStatus.Dead && row.Status != "dead")
                 died.Add(row.Incarnation);
             members.Add(new SiloMember(row.Address, row.Incarnation, status, row.Name, row.Region, row.ConnectorAddress, row.Version, row.StartedAt, row.AliveAt));

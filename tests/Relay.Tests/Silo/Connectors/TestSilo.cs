@@ -56,6 +56,12 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public ConnectorLeaseStore Leases { get; }
 
+    /// <summary>What agents are told of silos.</summary>
+    public required ScriptedAnnouncements Announcements { get; init; }
+
+    /// <summary>Where its connectors are sent away and waited for.</summary>
+    public ConnectorListener Listener => _listener;
+
     /// <summary>Where connectors dial.</summary>
     public string ConnectorAddress { get; }
 
@@ -104,7 +110,7 @@ internal sealed class TestSilo : IAsyncDisposable
         if (!justStarted)
             right = new ServingRight(fence, new BootClock(time)) { EarlierStartsAreOver = TimeSpan.Zero };
         var probe = new HolderProbe(tunnels, links, identity, right, time);
-        var app = await StartGridAsync(gridSocket, certificate, new ConnectorGridRoutes(tunnels, probe));
+        var app = await StartGridAsync(gridSocket, certificate, new ConnectorGridRoutes(tunnels, probe, new TransitStreams(new NoMembers(), links, time, NullLogger<TransitStreams>.Instance)));
 
         var connectorSocket = Bind();
         var cell = new SnapshotCell();
@@ -128,16 +134,17 @@ internal sealed class TestSilo : IAsyncDisposable
         var attacher = new ConnectorAttacher(
             new TokenAdmission(grid.Tokens, grid.Authorities), leases, tunnels, probe, records, identity, right, fence, watch, health, store, time, NullLogger<ConnectorAttacher>.Instance);
         var address = connectorSocket.LocalEndPoint!.ToString()!;
+        var announcements = new ScriptedAnnouncements();
         var listener = new ConnectorListener(
-            new ConnectorListenerOptions { Socket = connectorSocket, Certificate = () => certificate.Context, DrainLimit = TimeSpan.Zero },
-            attacher, tunnels, keeper, time, NullLogger<ConnectorListener>.Instance);
+            new ConnectorListenerOptions { Socket = connectorSocket, Certificate = () => certificate.Context },
+            attacher, tunnels, keeper, new TunnelControl(announcements, tunnels, time), time, NullLogger<ConnectorListener>.Instance);
         await listener.StartAsync(CancellationToken.None);
         if (keep)
             await keeper.StartAsync(CancellationToken.None);
         var router = new StreamRouter(tunnels, paths, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
         return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address)
         {
-            _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe, Paths = paths, Checks = checks,
+            _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe, Paths = paths, Checks = checks, Announcements = announcements,
         };
     }
 
@@ -220,6 +227,11 @@ internal sealed class TestSilo : IAsyncDisposable
         });
         builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = _ => socket);
         var app = builder.Build();
+        app.Use((context, next) =>
+        {
+            context.Features.Set(new GridPeerFeature(new GridPeer(GridRole.Silo, "peer"), DateTime.MaxValue));
+            return next(context);
+        });
         app.UseRouting();
         routes.Map(app);
         await app.StartAsync();
@@ -242,4 +254,12 @@ internal sealed class NoProbe : IStoreProbe
     public Exception? Failure { get; set; }
 
     public Task AskAsync(CancellationToken cancellationToken) => Failure is null ? Task.CompletedTask : Task.FromException(Failure);
+}
+
+/// <summary>Nobody is known: transit streams of these tests end without a farewell.</summary>
+internal sealed class NoMembers : IGridMembers
+{
+    public IReadOnlyList<GridMember> Serving => [];
+
+    public IReadOnlyList<GridMember> Dead => [];
 }

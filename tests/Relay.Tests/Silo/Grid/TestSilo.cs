@@ -65,6 +65,7 @@ public sealed class TestSilo : IAsyncDisposable
             ApiListen = new IPEndPoint(IPAddress.Loopback, 0),
             GridListen = new IPEndPoint(IPAddress.Loopback, 0),
             ConnectorListen = new IPEndPoint(IPAddress.Loopback, 0),
+            DrainTime = TimeSpan.Zero,
             LogLevel = Microsoft.Extensions.Logging.LogLevel.None,
         };
         var host = await SiloHost.StartAsync(options, TimeProvider.System, services => services.AddSingleton<IStreamRouter, LoopbackRouter>(), TestContext.Current.CancellationToken);
