@@ -12,6 +12,7 @@ internal static class Checker
         NoStreamUnderOldEpoch.Check,
         RevokedSessionsEnd.Check,
         NoDeathWithoutCause.Check,
+        BytesUnchanged.Check,
         SessionsAccounted.Check,
         RecordingsWhole.Check,
         SpoolExactlyOnce.Check,

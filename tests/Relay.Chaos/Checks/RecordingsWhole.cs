@@ -4,7 +4,7 @@ namespace Relay.Chaos.Checks;
 
 /// <summary>
 /// Recording chunks are there from 0 without a gap; a replay shows every echo that the user saw, each once and in order, except
-/// those of the last second before the gateway, or the silo it reported to, was killed.
+/// those of the last second before its gateway was killed. A gateway that lives has what a silo did not acknowledge.
 /// </summary>
 internal static class RecordingsWhole
 {
@@ -36,7 +36,7 @@ internal static class RecordingsWhole
             }
             else if (replay.LastAt is { } lost && !IsExcused(session, lost, disturbances))
             {
-                violations.Add(new Violation(Name, lost, $"the replay of session {replay.Session} ends at echo {replay.Last}, the user saw more, the first of them before the last second of anything that was killed", [.. session is null ? [] : new[] { session }, replay]));
+                violations.Add(new Violation(Name, lost, $"the replay of session {replay.Session} ends at echo {replay.Last}, the user saw more, the first of them before its gateway's last second", [.. session is null ? [] : new[] { session }, replay]));
             }
         }
 
@@ -45,5 +45,5 @@ internal static class RecordingsWhole
 
     // The earliest echo that is missing must be from the last second of the one who held it.
     private static bool IsExcused(HistoryEvent? session, double firstLost, Disturbances disturbances) =>
-        session is not null && (disturbances.Ended(session.Gateway, session.At, firstLost + LastSecond) is not null || disturbances.Ended(session.Silo, session.At, firstLost + LastSecond) is not null);
+        session is not null && disturbances.Ended(session.Gateway, session.At, firstLost + LastSecond) is not null;
 }

@@ -26,7 +26,7 @@ internal static class RevokedSessionsEnd
         {
             var begin = history.First(e => e.Kind == Kinds.RevokeBegin && e.Id == done.Id);
             var over = history.FirstOrDefault(e => e.Kind == Kinds.RevokeOver && e.Id == done.Id);
-            var limit = done.At + (disturbances.Any(begin.At - 5_000, done.At + Bound) ? BoundInFault : Bound);
+            var limit = done.At + (done.Good == false || disturbances.Any(begin.At - 5_000, done.At + Bound) ? BoundInFault : Bound);
             foreach (var end in closed.Where(c => done.Sockets!.Contains(c.Socket) && opened[c.Client!].At < begin.At && c.At > begin.At))
             {
                 looked++;

@@ -35,7 +35,7 @@ internal static class Kinds
     /// <summary>Id, Sockets, Reason ("policy" or "kill"): about to be asked for.</summary>
     public const string RevokeBegin = "revoke.begin";
 
-    /// <summary>Id, Sockets: the grid has confirmed it.</summary>
+    /// <summary>Id, Sockets, Reason: the grid has answered; Good: all its silos have confirmed it.</summary>
     public const string RevokeDone = "revoke.done";
 
     /// <summary>Id: the sockets are allowed again, about to be asked for. A kill needs none.</summary>
@@ -51,6 +51,9 @@ internal static class Kinds
 
     /// <summary>Client, Socket, Good (true: the driver wanted it), Reason, LastAt (last echo), Count (echoes).</summary>
     public const string ClientClosed = "client.closed";
+
+    /// <summary>Client, Gateway, Socket, Reason: other bytes came back than were sent.</summary>
+    public const string Corrupted = "client.corrupted";
 
     // The programs' logs.
 

@@ -212,7 +212,12 @@ internal sealed class EchoSession
                     var line = _pending.ToString();
                     _pending.Clear();
                     if (line.TrimEnd('\n') != number.ToString(CultureInfo.InvariantCulture))
-                        return $"line {number} came back as '{line.TrimEnd('\n')}'";
+                    {
+                        var reason = $"line {number} came back as '{line.TrimEnd('\n')}'";
+                        _history.Add(new HistoryEvent(_history.Now, Kinds.Corrupted) { Client = Client, Gateway = _gateway, Socket = _socket, Reason = reason });
+                        return reason;
+                    }
+
                     Seen.Add(_history.Now);
                     return null;
             }

@@ -5,7 +5,7 @@ using Relay.TestKit.Processes;
 
 namespace Relay.Chaos.Load;
 
-/// <summary>The system's own ssh and sftp, as users have them. What fails is noted; what comes back wrong ends the run. Safe for concurrent use.</summary>
+/// <summary>The system's own ssh and sftp, as users have them. What fails, and what comes back wrong, is noted. Safe for concurrent use.</summary>
 internal sealed class OpenSsh(NodeNetwork network, RunHistory history, string folder, string keyFile)
 {
     private const int Size = 256 * 1024;
@@ -17,7 +17,7 @@ internal sealed class OpenSsh(NodeNetwork network, RunHistory history, string fo
         var data = RandomNumberGenerator.GetBytes(Size);
         var result = await RunAsync(gateway, socket, ["ssh", .. Options(gateway), $"{socket}@{network.Address(gateway)}", "sha256sum"], data, stop);
         if (result is { ExitCode: 0 } && !result.Text.StartsWith(Convert.ToHexStringLower(SHA256.HashData(data)), StringComparison.Ordinal))
-            throw new InvalidDataException($"ssh {socket} through {gateway}: other bytes than were sent: {result}");
+            Corrupted(gateway, socket, "ssh: sha256sum got other bytes than were sent");
     }
 
     /// <summary>Puts a file and gets it back.</summary>
@@ -29,7 +29,7 @@ internal sealed class OpenSsh(NodeNetwork network, RunHistory history, string fo
         {
             var result = await RunAsync(gateway, socket, ["sftp", .. Options(gateway), "-b", "-", $"{socket}@{network.Address(gateway)}"], System.Text.Encoding.ASCII.GetBytes($"put {name} {name}.there\nget {name}.there {name}.back\n"), stop);
             if (result is { ExitCode: 0 } && !Enumerable.SequenceEqual(await File.ReadAllBytesAsync(name, stop), await File.ReadAllBytesAsync(name + ".back", stop)))
-                throw new InvalidDataException($"sftp {socket} through {gateway}: other bytes than were sent");
+                Corrupted(gateway, socket, "sftp: another file came back than was put");
         }
         finally
         {
@@ -37,6 +37,9 @@ internal sealed class OpenSsh(NodeNetwork network, RunHistory history, string fo
                 File.Delete(file);
         }
     }
+
+    private void Corrupted(string gateway, string socket, string reason) =>
+        history.Add(new HistoryEvent(history.Now, Kinds.Corrupted) { Client = "OpenSSH", Gateway = gateway, Socket = socket, Reason = reason });
 
     private async Task<CommandResult?> RunAsync(string gateway, string socket, string[] command, byte[] input, CancellationToken stop)
     {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Relay.Chaos.Grid;
 using Relay.Chaos.History;
 using Relay.Chaos.Load;
@@ -169,12 +170,13 @@ internal sealed class FaultRunner(ChaosGrid grid)
     private async Task KillSessionsAsync(PlannedFault fault, string socket) =>
         await RevokeAsync(fault, socket, "kill", () => grid.Api.SendAsync(HttpMethod.Post, "sessions/kill", new { socket }));
 
-    private async Task<bool> RevokeAsync(PlannedFault fault, string socket, string how, Func<Task> request)
+    private async Task<bool> RevokeAsync(PlannedFault fault, string socket, string how, Func<Task<JsonElement>> request)
     {
         _history.Add(new HistoryEvent(_history.Now, Kinds.RevokeBegin) { Id = fault.Id, Sockets = [socket], Reason = how });
+        JsonElement answer;
         try
         {
-            await request();
+            answer = await request();
         }
         catch (HttpRequestException)
         {
@@ -182,7 +184,9 @@ internal sealed class FaultRunner(ChaosGrid grid)
             return false;
         }
 
-        _history.Add(new HistoryEvent(_history.Now, Kinds.RevokeDone) { Id = fault.Id, Sockets = [socket], Reason = how });
+        // "On so many of so many silos": those that are missing follow as soon as they can.
+        var everywhere = !answer.TryGetProperty("revocation", out var where) || where.GetProperty("confirmed").GetInt32() >= where.GetProperty("silos").GetInt32();
+        _history.Add(new HistoryEvent(_history.Now, Kinds.RevokeDone) { Id = fault.Id, Sockets = [socket], Reason = how, Good = everywhere });
         return true;
     }
 

@@ -93,6 +93,13 @@ public sealed class SessionInvariantTests
     }
 
     [Fact]
+    public void Other_bytes_than_were_sent_are_found_whatever_was_broken()
+    {
+        Assert.Empty(Check("bytes unchanged", Opened(0, Client), Closed(30_000, Client, 29_000)).Violations);
+        Assert.Single(Check("bytes unchanged", [new(5_000, Kinds.Corrupted) { Client = Client, Socket = "alpha", Reason = "line 3 came back as '4'" }, .. Fault(0, 60_000, "gateway.kill", "gateway-1")]).Violations);
+    }
+
+    [Fact]
     public void A_gap_between_chunks_is_found()
     {
         var chunks = new HistoryEvent(0, Kinds.RecordingRow) { Session = Session, Id = 0, First = 0, Last = 4, Count = 5 };
