@@ -48,7 +48,7 @@ internal sealed class Cuts(NodeNetwork network) : IDisposable
         var text = new StringBuilder("table ip chaos\ndelete table ip chaos\n");
         string[] sources = [.. _cut.Where(c => c.To == node).Select(c => c.From).Distinct().SelectMany(Addresses)];
         if (sources.Length > 0)
-            text.Append(System.Globalization.CultureInfo.InvariantCulture, $"table ip chaos {{ chain in {{ type filter hook input priority 0; ip saddr {{ {string.Join(", ", sources)} }} drop; }} }}\n");
+            text.Append(System.Globalization.CultureInfo.InvariantCulture, $"table ip chaos {{\n chain in {{\n  type filter hook input priority 0;\n  ip saddr {{ {string.Join(", ", sources)} }} drop\n }}\n}}\n");
         return text.ToString();
     }
 
