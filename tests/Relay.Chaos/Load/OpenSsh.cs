@@ -47,7 +47,7 @@ internal sealed class OpenSsh(NodeNetwork network, RunHistory history, string fo
         var line = network.Enter(EchoSession.Node, command);
         try
         {
-            var result = await Command.RunAsync(line[0], line[1..], stdin: input, deadline: Limit);
+            var result = await Command.RunAsync(line[0], line[1..], stdin: input, deadline: Limit, cancellationToken: stop);
             if (result.ExitCode != 0)
                 history.Add(new HistoryEvent(history.Now, Kinds.ClientFailed) { Gateway = gateway, Socket = socket, Reason = $"{command[0]}: exit code {result.ExitCode}: {result.Stderr.Trim()}" });
             return result;
