@@ -11,8 +11,10 @@ need rsync rsync
 need git git
 need ip iproute2
 need setpriv util-linux
+need nft nftables
 need jq jq
 [ -x "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1)" ] || packages+=(postgresql)
+[ -n "$(ls /usr/lib/*-linux-gnu/faketime/libfaketime.so.1 2>/dev/null)" ] || packages+=(libfaketime)
 [ ${#packages[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" != 0 ]; then
   echo "Error: missing ${packages[*]}. Install them, for example: sudo apt-get install -y ${packages[*]}" >&2

@@ -18,4 +18,11 @@ internal sealed partial class TunnelRoutes
 
     [LoggerMessage(4106, LogLevel.Warning, "stream refused: it came too late")]
     private partial void LogLateOpen(Guid session, long epoch);
+
+    [LoggerMessage(4107, LogLevel.Debug, "stream admitted")]
+    private partial void LogStreamAdmitted(Guid session, long epoch);
+
+    // Whatever became of it: of every admitted stream exactly once.
+    [LoggerMessage(4108, LogLevel.Debug, "stream over")]
+    private partial void LogStreamOver(Guid session, long epoch);
 }

@@ -133,13 +133,21 @@ internal sealed partial class TunnelRoutes
             return;
         }
 
-        await using (socket)
-        await using (var stream = await DuplexExchange.AcceptAsync(context))
+        LogStreamAdmitted(session, epoch);
+        try
         {
-            LogStreamOpened(session, target.Address);
-            var counters = new StreamPumpCounters();
-            var ending = await StreamPump.RunAsync(stream, socket, counters, CancellationToken.None);
-            LogStreamClosed(session, target.Address, ending.ToString(), counters.FirstToSecond, counters.SecondToFirst);
+            await using (socket)
+            await using (var stream = await DuplexExchange.AcceptAsync(context))
+            {
+                LogStreamOpened(session, target.Address);
+                var counters = new StreamPumpCounters();
+                var ending = await StreamPump.RunAsync(stream, socket, counters, CancellationToken.None);
+                LogStreamClosed(session, target.Address, ending.ToString(), counters.FirstToSecond, counters.SecondToFirst);
+            }
+        }
+        finally
+        {
+            LogStreamOver(session, epoch);
         }
     }
 
@@ -151,9 +159,17 @@ internal sealed partial class TunnelRoutes
             return;
         }
 
-        await using var stream = await DuplexExchange.AcceptAsync(context);
-        LogStreamOpened(session, "built-in-ssh");
-        await _ssh.ServeAsync(stream, new BuiltInSshContext(ca, session), stream.Aborted);
+        LogStreamAdmitted(session, attachment.Epoch);
+        try
+        {
+            await using var stream = await DuplexExchange.AcceptAsync(context);
+            LogStreamOpened(session, "built-in-ssh");
+            await _ssh.ServeAsync(stream, new BuiltInSshContext(ca, session), stream.Aborted);
+        }
+        finally
+        {
+            LogStreamOver(session, attachment.Epoch);
+        }
     }
 
     private Task PingAsync(HttpContext context, Attachment attachment)

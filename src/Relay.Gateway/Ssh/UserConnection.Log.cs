@@ -6,7 +6,7 @@ namespace Relay.Gateway.Ssh;
 internal sealed partial class UserConnection
 {
     [LoggerMessage(EventId = 3201, Level = LogLevel.Information, Message = "session opened")]
-    private static partial void LogOpened(ILogger logger, Guid session, string socket, string silo);
+    private static partial void LogOpened(ILogger logger, Guid session, string socket, string silo, string client);
 
     [LoggerMessage(EventId = 3202, Level = LogLevel.Information, Message = "session ended")]
     private static partial void LogEnded(ILogger logger, Guid session, string outcome, long bytesUp, long bytesDown);

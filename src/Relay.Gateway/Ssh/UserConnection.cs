@@ -40,7 +40,7 @@ internal sealed partial class UserConnection(
             place.Dispose();
             if (user is not null && authenticator.Session is { } session && upstream is not null)
             {
-                LogOpened(logger, session.Id, session.Login.Socket, session.Silo.Address);
+                LogOpened(logger, session.Id, session.Login.Socket, session.Silo.Address, client.ToString());
                 end = await new SessionProxy(user, session, upstream, metrics, time).RunAsync();
             }
         }

@@ -13,4 +13,8 @@ internal sealed partial class ConnectorAttacher
 
     [LoggerMessage(3204, LogLevel.Error, "the store does not answer; a connector was sent away")]
     private partial void LogStoreFailed(string remote, string cause);
+
+    // At the moment of the decision: the attachment itself is logged once the agent has its answer.
+    [LoggerMessage(3205, LogLevel.Debug, "lease granted")]
+    private partial void LogLeaseGranted(string connector, Guid connectorId, long epoch, Guid agentInstance);
 }

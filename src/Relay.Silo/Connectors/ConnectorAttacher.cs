@@ -141,6 +141,8 @@ internal sealed partial class ConnectorAttacher
     private async Task<ConnectorTunnel?> AcceptAsync(
         SslStream stream, string remote, AttachRequest request, AdmittedConnector connector, ConnectorLease lease, TimeSpan renewedAt, AgentClock? clock, CancellationToken cancellationToken)
     {
+        LogLeaseGranted(connector.Name, connector.ConnectorId, lease.Epoch, request.AgentInstance);
+
         // The old socket first: from here on only the new epoch is served.
         if (!_tunnels.Admit(connector.ConnectorId, lease.Epoch))
         {
