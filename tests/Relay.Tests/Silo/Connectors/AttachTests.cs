@@ -225,7 +225,7 @@ public sealed class AttachTests(ConnectorGrid grid) : IClassFixture<ConnectorGri
         Assert.True(tunnel.DoubtUntil > silo.Right.Now);
         Assert.Equal(HolderState.Unknown, await silo.Probe.ProbeHereAsync(connector.Id, silo.Identity.Incarnation, tunnel.Epoch, Cancel));
         Assert.Null(silo.Tunnels.Find(connector.Id));
-        await Until.TrueAsync(() => tunnel.DoubtUntil < silo.Right.Now, "its time is over");
+        await Eventually.TrueAsync(() => tunnel.DoubtUntil < silo.Right.Now, "its time is over");
         await using var newcomer = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
         Assert.True(newcomer.Answer.Accepted, newcomer.Answer.Message);
     }

@@ -29,12 +29,12 @@ public sealed class MoveTests(ConnectorGrid grid) : IClassFixture<ConnectorGrid>
         var failures = new ConcurrentQueue<string>();
         var opened = new ConcurrentDictionary<string, int>();
         var openers = new[] { leaving, staying }.Select(silo => OpenForeverAsync(silo, connector, opened, failures, enough.Token)).ToArray();
-        await Until.TrueAsync(() => opened.Count == 2 || !failures.IsEmpty, "both silos open streams");
+        await Eventually.TrueAsync(() => opened.Count == 2 || !failures.IsEmpty, "both silos open streams");
         await leaving.Listener.LeaveAsync();
         var moved = await staying.AttachedAsync(connector, old.Epoch + 1);
-        await Until.TrueAsync(() => leaving.Tunnels.Find(connector.Id) is null, "the old silo lets go");
+        await Eventually.TrueAsync(() => leaving.Tunnels.Find(connector.Id) is null, "the old silo lets go");
         var before = opened.ToArray();
-        await Until.TrueAsync(() => before.All(b => opened[b.Key] > b.Value) || !failures.IsEmpty, "both go on");
+        await Eventually.TrueAsync(() => before.All(b => opened[b.Key] > b.Value) || !failures.IsEmpty, "both go on");
         await enough.CancelAsync();
         await Task.WhenAll(openers);
         Assert.Empty(failures);
@@ -52,7 +52,7 @@ public sealed class MoveTests(ConnectorGrid grid) : IClassFixture<ConnectorGrid>
         Assert.Equal(0, await user.ReadAsync(new byte[1], Cancel));
         await user.DisposeAsync();
         server.Dispose();
-        await Until.TrueAsync(() => leaving.Listener.Serving == 0, "the old connection is over");
+        await Eventually.TrueAsync(() => leaving.Listener.Serving == 0, "the old connection is over");
         Assert.Contains(agent.Log.Lines, l => l.Contains("moved to another server", StringComparison.Ordinal));
     }
 
@@ -64,7 +64,7 @@ public sealed class MoveTests(ConnectorGrid grid) : IClassFixture<ConnectorGrid>
         await using var agent = TestAgent.Start(connector.Token);
         var tunnel = await only.AttachedAsync(connector);
         await only.Listener.LeaveAsync();
-        await Until.TrueAsync(() => agent.Log.Lines.Any(l => l.Contains("as requested by server", StringComparison.Ordinal)), "the agent was told");
+        await Eventually.TrueAsync(() => agent.Log.Lines.Any(l => l.Contains("as requested by server", StringComparison.Ordinal)), "the agent was told");
         using var target = new TcpTarget();
         var (user, server) = await OpenAsync(only, target, connector);
         await RoundTripAsync(user, server);
