@@ -120,12 +120,16 @@ public sealed class RelayGrid : IAsyncDisposable
     }
 
     /// <summary>Starts an agent and does not wait: for those that are to be refused.</summary>
-    public RunningProcess StartAgent(string name, string tokenFile, int silo = 0)
+    public RunningProcess StartAgent(string name, string tokenFile, int silo = 0) => StartAgent(name, tokenFile, [silo]);
+
+    /// <summary>Starts an agent that knows several silos and logs every stream; does not wait.</summary>
+    public RunningProcess StartAgent(string name, string tokenFile, int[] silos)
     {
         var agent = RunningProcess.Start($"connector {name}", RelayPrograms.Cli, ["connector", "start"], new Dictionary<string, string?>
         {
             ["RELAY_TOKEN_FILE"] = tokenFile,
-            ["RELAY_CONNECTOR_SERVER"] = Silos[silo].Connectors,
+            ["RELAY_CONNECTOR_SERVER"] = string.Join(',', silos.Select(s => Silos[s].Connectors)),
+            ["RELAY_LOG_LEVEL"] = "debug",
             ["HOME"] = Folder,
         });
         _processes.Add(agent);

@@ -35,18 +35,6 @@ internal enum Guard
     /// <summary>An attach that was sent before a later one of the same instance wins nothing.</summary>
     Attempts,
 
-    /// <summary>Voters count when they stand in the store, and not before.</summary>
-    WrittenVoters,
-
-    /// <summary>The former voters stay in the row while they may be counted.</summary>
-    FormerVoters,
-
-    /// <summary>A heartbeat that was meant for another start of a silo is not accepted.</summary>
-    Incarnations,
-
-    /// <summary>Contacts count from when the question was sent, not from when the answer came.</summary>
-    SentTimes,
-
     /// <summary>The clock goes on while the machine is suspended.</summary>
     BootTime,
 

@@ -211,7 +211,7 @@ internal sealed class LeaseModel
         var silo = Random.Pick(Silos);
         // Most of what goes wrong goes wrong where the connector is.
         if (Random.Chance(60) && _store.Row is { } row && Silos.FirstOrDefault(s => s.Address == row.Silo.Address) is { } holder) silo = holder;
-        var lasts = Random.Chance(50) ? Random.Between(1000, 25_000) : Random.Between(100, 4000);
+        var lasts = Random.Chance(20) ? Random.Between(20_000, 50_000) : Random.Chance(50) ? Random.Between(1000, 20_000) : Random.Between(100, 4000);
         switch (Random.Next(16))
         {
             case 0 or 1:

@@ -10,7 +10,7 @@ namespace Relay.Tests.Silo.Fencing.Model;
 /// </summary>
 public sealed class LeaseModelTests
 {
-    private static readonly int s_schedules = int.Parse(Environment.GetEnvironmentVariable("RELAY_MODEL_SCHEDULES") ?? "3000", CultureInfo.InvariantCulture);
+    private static readonly int s_schedules = int.Parse(Environment.GetEnvironmentVariable("RELAY_MODEL_SCHEDULES") ?? "1500", CultureInfo.InvariantCulture);
 
     private static readonly long s_mutants = long.Parse(Environment.GetEnvironmentVariable("RELAY_MODEL_MUTANTS") ?? "20000", CultureInfo.InvariantCulture);
 

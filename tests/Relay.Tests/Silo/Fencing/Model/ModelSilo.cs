@@ -49,7 +49,7 @@ internal sealed class ModelSilo(LeaseModel model, int index) : ModelNode(model, 
         base.Kill();
     }
 
-    /// <summary>A user's stream, wherever the connector is said to be. Null: this silo has no tunnel for it.</summary>
+    /// <summary>A user's stream to the connector, for an epoch that somebody believes in.</summary>
     public void Open(long epoch)
     {
         if (_tunnel is not { } tunnel || epoch < _highest || tunnel.Epoch < _highest) return;
@@ -67,7 +67,7 @@ internal sealed class ModelSilo(LeaseModel model, int index) : ModelNode(model, 
     }
 
     public PeerHeartbeatAnswer OnHeartbeat(PeerHeartbeat beat) =>
-        _fence.OnHeartbeat(_model.Off == Guard.Incarnations ? beat with { ToIncarnation = Self.Incarnation } : beat, ReachesStore, Now);
+        _fence.OnHeartbeat(beat, ReachesStore, Now);
 
     public void OnAttach(ModelAgent agent, int life, Guid instance, long attempt, long highest, long clockMs, Func<ModelTunnel?, bool> answer)
     {
@@ -225,7 +225,7 @@ internal sealed class ModelSilo(LeaseModel model, int index) : ModelNode(model, 
                 {
                     if (answered || Now - sentAt > TimeSpan.FromMilliseconds(AskDeadlineMs)) return;
                     answered = true;
-                    _fence.OnAnswer(peer, _model.Off == Guard.Incarnations ? answer with { Incarnation = peer.Incarnation } : answer, _model.Off == Guard.SentTimes ? Now : sentAt, Now);
+                    _fence.OnAnswer(peer, answer, sentAt, Now);
                 });
             });
         }
@@ -247,7 +247,7 @@ internal sealed class ModelSilo(LeaseModel model, int index) : ModelNode(model, 
             _storeSince = Max(_storeSince ?? TimeSpan.MinValue, askedAt);
             (_serving, _dead) = (seen.Serving, seen.Dead);
             foreach (var (incarnation, row) in seen.Fences) Learn(incarnation, row);
-            if (seen.Held || _model.Off == Guard.Fence) _fence.OnHeld(_model.Off == Guard.SentTimes ? Now : askedAt);
+            if (seen.Held || _model.Off == Guard.Fence) _fence.OnHeld(askedAt);
             else _fence.OnFenced(Self.Incarnation, [], Now);
             if (seen.Row is { Released: false } row2) _watch.HasLapsed(AsLease(row2), Now);
             foreach (var dead in _dead.Where(d => !_fence.Knows(d.Incarnation) && d != Self))
@@ -260,8 +260,7 @@ internal sealed class ModelSilo(LeaseModel model, int index) : ModelNode(model, 
     private void Learn(Guid incarnation, ModelStore.FenceRow row)
     {
         if (incarnation == Self.Incarnation && _model.Off == Guard.Fence) return;
-        IReadOnlyList<IReadOnlyList<Voter>> sets = _model.Off == Guard.FormerVoters ? [row.Voters] : [row.Voters, row.Former];
-        _fence.OnFenced(incarnation, sets, Now);
+        _fence.OnFenced(incarnation, [row.Voters, row.Former], Now);
     }
 
     private void Adopt()
@@ -269,7 +268,6 @@ internal sealed class ModelSilo(LeaseModel model, int index) : ModelNode(model, 
         var current = _fence.Voters.ToArray();
         var next = _serving;
         if (!next.Contains(Self) || next.Length == 0 || next.ToHashSet().SetEquals(current)) return;
-        if (_model.Off == Guard.WrittenVoters) _fence.Adopt(next);
         var seq = ++_seq;
         _model.Ask(this, store => store.Adopt(Self.Incarnation, seq, next, current), taken =>
         {
