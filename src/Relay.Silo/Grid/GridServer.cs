@@ -76,6 +76,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         builder.Services.AddRoutingCore();
         builder.WebHost.UseKestrel(Configure);
         builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = _ => _endpoints.GridSocket);
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>();
         _app = builder.Build();
         _app.Use(GuardAsync);
         _app.UseRouting();
