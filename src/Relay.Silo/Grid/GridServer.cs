@@ -130,6 +130,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
     {
         ServerCertificateContext = _certificate.Context,
         EnabledSslProtocols = System.Security.Authentication.SslProtocols.Tls13,
+        CipherSuitesPolicy = TlsSocketStream.Suites,
         ApplicationProtocols = _grains is null ? [SslApplicationProtocol.Http2] : [SslApplicationProtocol.Http2, Grain],
         ClientCertificateRequired = true,
         CertificateChainPolicy = _certificate.ChainPolicy(),
