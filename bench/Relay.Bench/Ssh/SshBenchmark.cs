@@ -7,6 +7,7 @@ namespace Relay.Bench.Ssh;
 internal sealed class SshBenchmark : IBenchmark
 {
     private const string Jump = "ProxyJump";
+    private static readonly string[] RelayNames = ["gateway", "silo", "connector"]; // in the order of SshPaths.Relays
     private const int Rounds = 3;
     private const long TransferBytes = 1L << 30;
     private const int Keystrokes = 2000;
@@ -58,7 +59,7 @@ internal sealed class SshBenchmark : IBenchmark
         }
         report.Add(name, "MB/s", Better.Higher, Median(relay), Jump, Median(jump));
         Report.Note($"relay {Spread(relay)}, {Jump} {Spread(jump)}, direct {Spread(direct)}");
-        var seconds = string.Join(", ", new[] { "gateway", "silo", "connector" }.Select((who, i) => $"{who} {Median([.. cpu.Select(c => c[i])]):0.0}"));
+        var seconds = string.Join(", ", RelayNames.Select((who, i) => $"{who} {Median([.. cpu.Select(c => c[i])]):0.0}"));
         Report.Note($"processor seconds per GiB: {seconds}");
     }
 
