@@ -7,6 +7,7 @@ namespace Relay.Bench.Ssh;
 internal sealed class SshBenchmark : IBenchmark
 {
     private const string Jump = "ProxyJump";
+    private static readonly string[] RelayNames = ["gateway", "silo", "connector"]; // in the order of SshPaths.Relays
     private const int Rounds = 3;
     private const long TransferBytes = 1L << 30;
     private const int Keystrokes = 2000;
@@ -47,14 +48,19 @@ internal sealed class SshBenchmark : IBenchmark
             return;
         string[] options = ["-c", cipher];
         var (relay, jump, direct) = (new List<double>(), new List<double>(), new List<double>());
+        var cpu = new List<double[]>();
         for (var round = 0; round < Rounds; round++)
         {
+            var before = paths.Relays.Select(p => ProcessCpu.Seconds(p.Id)).ToArray();
             relay.Add(await MegabytesPerSecondAsync(paths.ThroughRelay(options), up));
+            cpu.Add([.. paths.Relays.Select((p, i) => (ProcessCpu.Seconds(p.Id) - before[i]) * (1L << 30) / TransferBytes)]);
             jump.Add(await MegabytesPerSecondAsync(paths.ThroughJump(options), up));
             direct.Add(await MegabytesPerSecondAsync(paths.Direct(options), up));
         }
         report.Add(name, "MB/s", Better.Higher, Median(relay), Jump, Median(jump));
         Report.Note($"relay {Spread(relay)}, {Jump} {Spread(jump)}, direct {Spread(direct)}");
+        var seconds = string.Join(", ", RelayNames.Select((who, i) => $"{who} {Median([.. cpu.Select(c => c[i])]):0.0}"));
+        Report.Note($"processor seconds per GiB: {seconds}");
     }
 
     private static async Task<double> MegabytesPerSecondAsync(string[] ssh, bool up)

@@ -98,12 +98,13 @@ internal sealed class SiloDialler
         try
         {
             await socket.ConnectAsync(host, port, stop.Token);
-            tls = new SslStream(new NetworkStream(socket, ownsSocket: true));
+            tls = new TlsSocketStream(socket);
             await tls.AuthenticateAsClientAsync(
                 new SslClientAuthenticationOptions
                 {
                     TargetHost = host,
                     EnabledSslProtocols = SslProtocols.Tls13,
+                    CipherSuitesPolicy = TlsSocketStream.Suites,
                     ApplicationProtocols = [new SslApplicationProtocol(AttachPreamble.Alpn)],
                     CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
                     RemoteCertificateValidationCallback = (_, certificate, _, _) => IsOurs(certificate as X509Certificate2, out peer, out foreign),

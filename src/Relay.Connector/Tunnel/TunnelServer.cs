@@ -23,6 +23,7 @@ internal sealed class TunnelServer : IAsyncDisposable
         builder.Services.AddSingleton(QuietLoggers.For(loggers));
         builder.WebHost.UseKestrelCore();
         builder.Services.AddSingleton<IConnectionListenerFactory>(_transport);
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>();
         builder.WebHost.ConfigureKestrel(Configure);
 
         // A stop is asked of us by the connector, never by the console.

@@ -1,8 +1,10 @@
 using System.Net;
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using Relay.Protocol.Grid;
+using Relay.Protocol.Tunnel;
 
 namespace Relay.Gateway.Grid;
 
@@ -18,7 +20,13 @@ internal static class GridTransport
         CreateClient(siloAddress, CreateHandler(Mutual(credential, time)));
 
     /// <summary>As <see cref="CreateMutual"/>, for duplex streams: an HttpClient would wait for the end of the answer.</summary>
-    public static HttpMessageInvoker CreateStreams(Func<GatewayCredential> credential, TimeProvider time) => new(CreateHandler(Mutual(credential, time)));
+    public static HttpMessageInvoker CreateStreams(Func<GatewayCredential> credential, TimeProvider time)
+    {
+        var handler = CreateHandler(Mutual(credential, time));
+        var tls = handler.SslOptions;
+        handler.ConnectCallback = (context, cancellationToken) => ConnectAsync(context.DnsEndPoint, tls, cancellationToken);
+        return new HttpMessageInvoker(handler);
+    }
 
     /// <summary>A client for enrolment: no certificate yet, the CA known by its pin.</summary>
     public static HttpClient CreatePinned(string siloAddress, string authorityPin, TimeProvider time) =>
@@ -26,6 +34,24 @@ internal static class GridTransport
         {
             RemoteCertificateValidationCallback = (_, certificate, _, _) => IsPinnedSilo(certificate as X509Certificate2, authorityPin, time.GetUtcNow()),
         }));
+
+    // The handler takes an authenticated TLS stream as it is, and this one is made for much data.
+    private static async ValueTask<Stream> ConnectAsync(DnsEndPoint silo, SslClientAuthenticationOptions options, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        var stream = new TlsSocketStream(socket);
+        try
+        {
+            await socket.ConnectAsync(silo, cancellationToken);
+            await stream.AuthenticateAsClientAsync(options, cancellationToken);
+            return stream;
+        }
+        catch
+        {
+            await stream.DisposeAsync();
+            throw;
+        }
+    }
 
     private static SslClientAuthenticationOptions Mutual(Func<GatewayCredential> credential, TimeProvider time) => new()
     {
@@ -50,6 +76,8 @@ internal static class GridTransport
     private static SocketsHttpHandler CreateHandler(SslClientAuthenticationOptions tls)
     {
         tls.EnabledSslProtocols = SslProtocols.Tls13;
+        tls.CipherSuitesPolicy = TlsSocketStream.Suites;
+        tls.TargetHost = "relay-grid"; // identity is the URI in the leaf, not the host name that was dialled
         tls.ApplicationProtocols = [SslApplicationProtocol.Http2];
         tls.CertificateRevocationCheckMode = X509RevocationMode.NoCheck;
         return new SocketsHttpHandler

@@ -129,7 +129,7 @@ internal sealed partial class ConnectorListener : IHostedService, IAsyncDisposab
             using (var late = new CancellationTokenSource(TunnelWire.AttachDeadline, _time))
             using (var stop = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _stop.Token))
             {
-                var tls = new SslStream(new NetworkStream(socket, ownsSocket: true));
+                var tls = new TlsSocketStream(socket);
                 try
                 {
                     await tls.AuthenticateAsServerAsync(TlsOptions(), stop.Token);
@@ -170,6 +170,7 @@ internal sealed partial class ConnectorListener : IHostedService, IAsyncDisposab
     {
         ServerCertificateContext = _options.Certificate(),
         EnabledSslProtocols = SslProtocols.Tls13,
+        CipherSuitesPolicy = TlsSocketStream.Suites,
         ApplicationProtocols = [new SslApplicationProtocol(AttachPreamble.Alpn)],
         ClientCertificateRequired = false,
         AllowRenegotiation = false,

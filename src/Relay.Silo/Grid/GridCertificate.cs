@@ -2,6 +2,7 @@ using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Relay.Protocol.Grid;
+using Relay.Protocol.Tunnel;
 using Relay.Silo.Authorities;
 using Relay.Silo.Hosting;
 
@@ -48,6 +49,7 @@ internal sealed class GridCertificate : IDisposable
         TargetHost = "relay-grid",
         ApplicationProtocols = [protocol],
         EnabledSslProtocols = System.Security.Authentication.SslProtocols.Tls13,
+        CipherSuitesPolicy = TlsSocketStream.Suites,
         ClientCertificateContext = Context,
         CertificateChainPolicy = ChainPolicy(),
         RemoteCertificateValidationCallback = (_, certificate, _, _) =>

@@ -78,6 +78,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         builder.Services.AddRoutingCore();
         builder.WebHost.UseKestrel(Configure);
         builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = _ => _endpoints.GridSocket);
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>();
         _app = builder.Build();
         _app.Use(GuardAsync);
         _app.UseRouting();
@@ -131,6 +132,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
     {
         ServerCertificateContext = _certificate.Context,
         EnabledSslProtocols = System.Security.Authentication.SslProtocols.Tls13,
+        CipherSuitesPolicy = TlsSocketStream.Suites,
         ApplicationProtocols = _grains is null ? [SslApplicationProtocol.Http2] : [SslApplicationProtocol.Http2, Grain],
         ClientCertificateRequired = true,
         CertificateChainPolicy = _certificate.ChainPolicy(),

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using Relay.Protocol.Grid;
+using Relay.Protocol.Tunnel;
 using Relay.Silo.Connectors;
 
 namespace Relay.Silo.Grid;
@@ -67,7 +68,7 @@ internal sealed class SiloLinks(GridCertificate certificate, TimeProvider time) 
         try
         {
             await socket.ConnectAsync(host, port, stop.Token);
-            tls = new SslStream(new NetworkStream(socket, ownsSocket: true));
+            tls = new TlsSocketStream(socket);
             await tls.AuthenticateAsClientAsync(certificate.ClientOptions(protocol), stop.Token);
             if (tls.NegotiatedApplicationProtocol != protocol)
                 throw new IOException($"silo {address} does not speak {protocol}");

@@ -12,6 +12,10 @@ namespace Relay.Protocol.Ssh;
 internal sealed class SshPacketWriter : IDisposable
 {
     private const int FirstBuffer = 4 * 1024;
+
+    // Who sends more than this sends much: room for all that may be pending, instead of growing to it copy by copy.
+    private const int SmallBuffer = 16 * 1024;
+    private const int LargeBuffer = SshLimits.OutputHighWater + 2 * SshLimits.MaximumChannelData;
     private const int PlainBlock = 8;
     private readonly byte[] _random = new byte[256];
     private SshPacketCipher? _cipher;
@@ -124,7 +128,8 @@ internal sealed class SshPacketWriter : IDisposable
         var wanted = _length + more;
         if (_buffer.Length >= wanted)
             return;
-        var grown = ArrayPool<byte>.Shared.Rent(Math.Max(wanted, Math.Max(FirstBuffer, _buffer.Length * 2)));
+        var least = wanted > SmallBuffer ? LargeBuffer : FirstBuffer;
+        var grown = ArrayPool<byte>.Shared.Rent(Math.Max(wanted, Math.Max(least, _buffer.Length * 2)));
         _buffer.AsSpan(0, _length).CopyTo(grown);
         if (_buffer.Length > 0)
             ArrayPool<byte>.Shared.Return(_buffer);
