@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Data;
 using System.Text;
@@ -12,6 +13,9 @@ namespace Relay.Silo.Snapshots;
 /// <summary>Reads one organization at one version: from the store, or through a peer while only this silo's way to it is cut. Safe for concurrent use.</summary>
 internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreThroughPeer peers, ILogger<SnapshotLoader> logger)
 {
+    // A document is parsed once for as long as its text stays the same: a change rarely changes more than one.
+    private readonly ConcurrentDictionary<Guid, Dictionary<Guid, (string Text, PolicyDocument Document)>> _documents = new();
+
     /// <summary>Which organizations exist, at which version.</summary>
     public Task<IReadOnlyDictionary<Guid, long>> HeadsAsync(CancellationToken cancellationToken) =>
         peers.IsNeeded ? peers.HeadsAsync(cancellationToken) : ReadHeadsAsync(cancellationToken);
@@ -74,6 +78,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
         var members = rows.Members.ToLookup(m => m.UserId);
         var connectors = rows.Connectors.ToLookup(c => c.SocketId, c => new OrgConnector(c.ConnectorId, c.Name, c.SshHostKey));
         var attached = rows.Attachments.ToLookup(a => a.PolicyId, a => a.SocketId);
+        var groups = new Dictionary<string, FrozenSet<string>>(StringComparer.Ordinal);
         if (!SshPublicKey.TryParseLine(head.UserCaPublic, out var userCa, out _, out var error))
             throw new InvalidDataException($"the user CA of organization {organizationId} cannot be read: {error}");
 
@@ -84,7 +89,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
             Name = head.Name,
             Version = head.Version,
             UserCa = userCa,
-            Users = rows.Users.ToFrozenDictionary(u => u.UserId, u => new OrgUser(u.UserId, u.Email, u.Role, Groups(members[u.UserId]))),
+            Users = rows.Users.ToFrozenDictionary(u => u.UserId, u => new OrgUser(u.UserId, u.Email, u.Role, Groups(members[u.UserId], groups))),
             Keys = rows.Keys.ToFrozenDictionary(k => k.Fingerprint, k => k.UserId, StringComparer.Ordinal),
             Sockets = socketFacts.ToFrozenDictionary(s => s.Id),
             SocketsByName = socketFacts.ToFrozenDictionary(s => s.Name, StringComparer.OrdinalIgnoreCase),
@@ -93,8 +98,17 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
         };
     }
 
-    private static FrozenSet<string> Groups(IEnumerable<SnapshotRows.MemberRow> memberships) =>
-        memberships.SelectMany(m => new[] { m.GroupId.ToString("D"), m.DisplayName }).ToFrozenSet(StringComparer.Ordinal);
+    // Users of the same groups share one set: there are many users, and few combinations of groups.
+    private static FrozenSet<string> Groups(IEnumerable<SnapshotRows.MemberRow> memberships, Dictionary<string, FrozenSet<string>> known)
+    {
+        var groups = memberships.ToArray();
+        if (groups.Length == 0)
+            return FrozenSet<string>.Empty;
+        var key = string.Concat(groups.Select(m => m.GroupId).Order().Select(id => id.ToString("N")));
+        if (!known.TryGetValue(key, out var set))
+            known[key] = set = groups.SelectMany(m => new[] { m.GroupId.ToString("D"), m.DisplayName }).ToFrozenSet(StringComparer.Ordinal);
+        return set;
+    }
 
     private static OrgSocket Socket(SnapshotRows.SocketRow row, IReadOnlyList<OrgConnector> connectors)
     {
@@ -109,19 +123,27 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
     private List<PolicyEntry> Policies(Guid organizationId, IReadOnlyList<SnapshotRows.PolicyRow> rows, ILookup<Guid, Guid> attached)
     {
         var entries = new List<PolicyEntry>(rows.Count);
+        var former = _documents.GetValueOrDefault(organizationId);
+        var documents = new Dictionary<Guid, (string Text, PolicyDocument Document)>(rows.Count);
         foreach (var row in rows)
         {
-            if (!PolicyDocument.TryParse(Encoding.UTF8.GetBytes(row.PolicyData), out var document, out var errors))
+            PolicyDocument? document;
+            IReadOnlyList<PolicyError> errors = [];
+            if (former is not null && former.TryGetValue(row.PolicyId, out var same) && same.Text == row.PolicyData)
+                document = same.Document;
+            else if (!PolicyDocument.TryParse(Encoding.UTF8.GetBytes(row.PolicyData), out document, out errors))
             {
                 // Policies only add rights, so one that cannot be read grants nothing and takes nothing from the others.
                 LogPolicyUnreadable(logger, row.Name, organizationId, errors.Count == 0 ? "" : $"{errors[0].Path}: {errors[0].Message}");
                 continue;
             }
 
-            var rules = JsonSerializer.Deserialize<List<Dictionary<string, string>>>(row.TagRules) ?? [];
+            documents[row.PolicyId] = (row.PolicyData, document);
+            var rules = row.TagRules == "[]" ? [] : JsonSerializer.Deserialize<List<Dictionary<string, string>>>(row.TagRules) ?? [];
             entries.Add(new PolicyEntry(row.PolicyId, row.Name, document, row.OrgWide, attached[row.PolicyId].ToFrozenSet(), rules) { Expires = row.ExpiresAt });
         }
 
+        _documents[organizationId] = documents;
         return entries;
     }
 
