@@ -28,6 +28,11 @@ try
     await silo.WaitForShutdownAsync(CancellationToken.None);
     return 0;
 }
+catch (OperationCanceledException)
+{
+    // Told to end while it waited for the database.
+    return 0;
+}
 catch (Exception e) when (e is StorageException or IOException)
 {
     await Console.Error.WriteLineAsync($"Error: {e.Message}");

@@ -9,8 +9,7 @@ internal static class HistoryServiceCollectionExtensions
 {
     public static IServiceCollection AddHistory(this IServiceCollection services, SiloOptions options)
     {
-        // By name: silos that share a state folder, as in a test, must not share a spool.
-        var folder = Path.Combine(options.StateDirectory, "spool", options.Name);
+        var folder = options.SpoolDirectory;
         services.AddSingleton(s => Open(s, new SpoolOptions { Directory = folder, LimitBytes = options.SpoolLimitBytes }));
         services.AddSingleton<FactTable>();
         services.AddSingleton<HistoryLog>();

@@ -97,4 +97,5 @@ internal sealed record SpoolLevel(long Records, long Bytes, long OldestSeconds, 
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(SiloHealth))]
+[JsonSerializable(typeof(WaitingHealth))]
 internal sealed partial class HealthJson : JsonSerializerContext;

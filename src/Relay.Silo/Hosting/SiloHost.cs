@@ -52,6 +52,7 @@ internal sealed partial class SiloHost : IAsyncDisposable
     /// <param name="configure">Changes services; for tests.</param>
     /// <exception cref="Storage.StorageException">Database or keys cannot be used.</exception>
     /// <exception cref="IOException">An address cannot be listened on.</exception>
+    /// <exception cref="OperationCanceledException">The process was told to end while it waited for the store.</exception>
     public static async Task<SiloHost> StartAsync(SiloOptions options, TimeProvider time, Action<IServiceCollection>? configure, CancellationToken cancellationToken)
     {
         var endpoints = SiloEndpoints.Bind(options);
@@ -60,7 +61,12 @@ internal sealed partial class SiloHost : IAsyncDisposable
         try
         {
             using (var loggers = LoggerFactory.Create(logging => ConfigureLogging(logging, options)))
-                control = await ControlPlane.OpenAsync(ControlPlaneOptions(options), loggers, time, cancellationToken);
+            {
+                control = await StoreWait.OpenAsync(
+                    cancellation => ControlPlane.OpenAsync(ControlPlaneOptions(options), loggers, time, cancellation),
+                    options, kestrel => ConfigureApi(kestrel, options), logging => ConfigureLogging(logging, options), time, cancellationToken);
+            }
+
             app = Build(options, endpoints, control, time, configure);
             await control.WriteGatewayTokenAsync(Path.Combine(options.StateDirectory, "gateway.token"), endpoints.Grid, cancellationToken);
             await app.StartAsync(cancellationToken);

@@ -50,6 +50,9 @@ internal sealed record SiloOptions
     /// <summary>How much history may wait on this silo's disk while the database is away; beyond it recorded sessions are refused. Default: 1 GiB.</summary>
     public long SpoolLimitBytes { get; init; } = 1024L * 1024 * 1024;
 
+    /// <summary>Where that history waits. By name: silos that share a state folder, as in a test, must not share a spool.</summary>
+    public string SpoolDirectory => Path.Combine(StateDirectory, "spool", Name);
+
     /// <summary>How long sessions that go through this silo may go on after SIGTERM. Zero ends them at once. Default: 5 minutes.</summary>
     public TimeSpan DrainTime { get; init; } = TimeSpan.FromMinutes(5);
 

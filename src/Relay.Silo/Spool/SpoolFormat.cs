@@ -25,7 +25,7 @@ internal static class SpoolFormat
     public const int KeyBytes = 32;
 
     private const int TimeBytes = 8;
-    private const int TagBytes = 16;
+    public const int TagBytes = 16;
     private const int PreludeBytes = 24;
     private const int CrcBytes = 4;
     private const int MaxSealedKeyBytes = 1024;

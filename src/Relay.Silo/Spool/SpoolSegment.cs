@@ -13,14 +13,20 @@ namespace Relay.Silo.Spool;
 internal sealed class SpoolSegment : IDisposable
 {
     private readonly SafeFileHandle _file;
-    private readonly AesGcm _cipher;
+
+    // One for each side: a cipher does one thing at a time.
+    private readonly AesGcm _sealing;
+    private readonly AesGcm _opening;
     private readonly long _mark;
     private long _end;
     private uint _nextIndex;
 
-    private SpoolSegment(string path, SafeFileHandle file, AesGcm cipher, long first, long mark)
+    /// <param name="key">32 bytes; wiped here.</param>
+    private SpoolSegment(string path, SafeFileHandle file, byte[] key, long first, long mark)
     {
-        (Path, _file, _cipher, First, _mark, _end) = (path, file, cipher, first, mark, first);
+        (Path, _file, First, _mark, _end) = (path, file, first, mark, first);
+        (_sealing, _opening) = (new AesGcm(key, SpoolFormat.TagBytes), new AesGcm(key, SpoolFormat.TagBytes));
+        CryptographicOperations.ZeroMemory(key);
     }
 
     public string Path { get; }
@@ -66,9 +72,7 @@ internal sealed class SpoolSegment : IDisposable
             throw;
         }
 
-        var cipher = new AesGcm(key, 16);
-        CryptographicOperations.ZeroMemory(key);
-        return new SpoolSegment(path, File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete), cipher, header.Length, header.Length);
+        return new SpoolSegment(path, File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete), key, header.Length, header.Length);
     }
 
     /// <summary>Opens a segment that an earlier process left, and counts what is in it. A torn tail that nobody was told of is no damage.</summary>
@@ -84,8 +88,7 @@ internal sealed class SpoolSegment : IDisposable
             if (!SpoolFormat.TryReadHeader(start.AsSpan(0, read), out var sealedKey, out var mark, out var first))
                 throw new InvalidDataException($"{path} is not a segment of the spool, or its head was changed");
             var key = vault.Open(Place(path), sealedKey);
-            var segment = new SpoolSegment(path, file, new AesGcm(key, 16), first, mark);
-            CryptographicOperations.ZeroMemory(key);
+            var segment = new SpoolSegment(path, file, key, first, mark);
             segment.Scan();
             return segment;
         }
@@ -109,7 +112,7 @@ internal sealed class SpoolSegment : IDisposable
         var used = 0;
         foreach (var (at, payload) in records)
         {
-            SpoolFormat.WriteRecord(_cipher, _nextIndex++, at, payload.Span, buffer.AsSpan(used));
+            SpoolFormat.WriteRecord(_sealing, _nextIndex++, at, payload.Span, buffer.AsSpan(used));
             used += SpoolFormat.SizeOf(payload.Length);
         }
 
@@ -159,7 +162,7 @@ internal sealed class SpoolSegment : IDisposable
             var body = new byte[length];
             var got = RandomAccess.Read(_file, body, offset + head.Length);
             offset += head.Length + length;
-            if (got == length && SpoolFormat.Open(_cipher, head, body) is { } record)
+            if (got == length && SpoolFormat.Open(_opening, head, body) is { } record)
                 return record;
         }
 
@@ -169,7 +172,8 @@ internal sealed class SpoolSegment : IDisposable
     public void Dispose()
     {
         _file.Dispose();
-        _cipher.Dispose();
+        _sealing.Dispose();
+        _opening.Dispose();
     }
 
     // The name is part of what is sealed: one segment cannot stand in for another.
