@@ -22,6 +22,15 @@ internal sealed class EpochGate
         }
     }
 
+    /// <summary>An attach got no answer, and none was accepted since: no tunnel opens streams until one is.</summary>
+    public bool IsUncertain
+    {
+        get
+        {
+            lock (_lock) return _uncertain;
+        }
+    }
+
     /// <summary>Completes when no attach is under way.</summary>
     public Task Settled
     {

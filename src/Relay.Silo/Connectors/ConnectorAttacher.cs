@@ -114,7 +114,7 @@ internal sealed partial class ConnectorAttacher
             var holder = outcome.Holder!;
             if (holder.AgentInstance == request.AgentInstance)
                 return await RefuseAsync(stream, remote, AttachCodes.Unavailable, "a later attach of this very agent was quicker", cancellationToken);
-            var lapsed = _watch.HasLapsed(holder, _right.Now);
+            var lapsed = _watch.HasLapsed(holder, renewedAt, _right.Now);
             var state = await _probe.ProbeAsync(holder, cancellationToken);
             var fenced = _fence.MayTakeOver(holder.SiloIncarnation, _right.Now);
             var verdict = Takeover.Decide(state, fenced, _health.StoreReachableDirectly && _health.MajorityReachable, lapsed);

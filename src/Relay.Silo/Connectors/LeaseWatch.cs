@@ -12,21 +12,24 @@ internal sealed class LeaseWatch(TimeSpan ttl)
     private readonly Lock _lock = new();
     private readonly Dictionary<Guid, Seen> _seen = [];
 
-    /// <summary>The lease as it was read before <paramref name="now"/>. True: it has not changed for its hard TTL, so its holder has closed the tunnel.</summary>
-    public bool HasLapsed(ConnectorLease lease, TimeSpan now)
+    /// <summary>True: the lease had not changed for its hard TTL when it was read, so its holder has closed the tunnel.</summary>
+    /// <param name="lease">As it was read.</param>
+    /// <param name="askedAt">Before it was read. What was read before a pause of this process says nothing about the time of the pause.</param>
+    /// <param name="now">After it was read.</param>
+    public bool HasLapsed(ConnectorLease lease, TimeSpan askedAt, TimeSpan now)
     {
         lock (_lock)
         {
-            if (_seen.TryGetValue(lease.ConnectorId, out var seen) && seen.Epoch == lease.Epoch && seen.Renewal == lease.Renewal) return now - seen.Since >= ttl;
+            if (_seen.TryGetValue(lease.ConnectorId, out var seen) && seen.Epoch == lease.Epoch && seen.Renewal == lease.Renewal) return askedAt - seen.Since >= ttl;
             if (_seen.Count < MaxWatched || _seen.ContainsKey(lease.ConnectorId)) _seen[lease.ConnectorId] = new Seen(lease.Epoch, lease.Renewal, now);
             return false;
         }
     }
 
-    /// <summary>All leases that look as if they were not renewed, as read before <paramref name="now"/>; others need not be watched.</summary>
-    public void Observe(IReadOnlyCollection<ConnectorLease> stale, TimeSpan now)
+    /// <summary>All leases that look as if they were not renewed; others need not be watched. Times as for <see cref="HasLapsed"/>.</summary>
+    public void Observe(IReadOnlyCollection<ConnectorLease> stale, TimeSpan askedAt, TimeSpan now)
     {
-        foreach (var lease in stale) HasLapsed(lease, now);
+        foreach (var lease in stale) HasLapsed(lease, askedAt, now);
         var ids = stale.Select(l => l.ConnectorId).ToHashSet();
         lock (_lock)
         {

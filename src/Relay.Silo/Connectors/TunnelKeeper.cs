@@ -143,8 +143,9 @@ internal sealed partial class TunnelKeeper : BackgroundService
     {
         try
         {
+            var askedAt = _right.Now;
             var stale = await _leases.ReadStaleAsync(NotRenewedFor, cancellationToken);
-            _watch.Observe(stale, _right.Now);
+            _watch.Observe(stale, askedAt, _right.Now);
         }
         catch (NpgsqlException)
         {

@@ -84,11 +84,17 @@ public sealed class AgentEpochTests
         epochs.Settle(known: false);
         Assert.False(await OpensAsync(old));
         Assert.Equal(5, epochs.Highest);
+        Assert.True(epochs.IsUncertain);
+        // A refusal says nothing about the attach before.
+        epochs.Ask();
+        epochs.Settle(known: true);
+        Assert.False(await OpensAsync(old));
 
         // The next attach says what holds.
         using var current = await ConnectAsync(server, attached: 7, opener: 7);
         Assert.True(await OpensAsync(current));
         Assert.True(epochs.Admit(7));
+        Assert.False(epochs.IsUncertain);
         Assert.False(await OpensAsync(old));
     }
 

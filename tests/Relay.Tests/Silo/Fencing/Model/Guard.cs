@@ -38,9 +38,6 @@ internal enum Guard
     /// <summary>The clock goes on while the machine is suspended.</summary>
     BootTime,
 
-    /// <summary>A tunnel ends before its lease can be said to have lapsed.</summary>
-    HardTtl,
-
     /// <summary>The database's clock decides nothing.</summary>
     NoDatabaseClock,
 }

@@ -56,10 +56,11 @@ internal sealed class ModelAgent : ModelNode
         _asking = true;
         if (_model.Off != Guard.AskWaits) _gate.Ask();
         var (attempt, over) = (++_attempt, false);
-        void Settle(bool known)
+        void Settle(bool known, bool accepted)
         {
             if (over) return;
-            (over, _asking, _settled) = (true, false, known);
+            // A refusal says nothing about an attach before that got no answer.
+            (over, _asking, _settled) = (true, false, accepted || (known && _settled));
             _model.Log($"{Name}: attach {attempt} at {silo.Name}: {(known ? "answered" : "no answer")}; connected to {string.Join(' ', _tunnels.Where(t => !t.AgentEnd).Select(t => $"{t.Silo.Name}/{t.Epoch}"))}");
             if (_model.Off != Guard.AskWaits) _gate.Settle(known);
             foreach (var step in _waiting.ToArray()) step();
@@ -73,16 +74,16 @@ internal sealed class ModelAgent : ModelNode
             if (over || life != Life) return false;
             if (answer is null)
             {
-                Settle(known: true);
+                Settle(known: true, accepted: false);
                 return false;
             }
 
             var believed = _model.Off == Guard.Epochs || _gate.Admit(answer.Epoch);
             if (believed) _tunnels.Add(answer);
-            Settle(believed);
+            Settle(believed, believed);
             return believed;
         }));
-        After(AttachDeadlineMs, () => Settle(known: false));
+        After(AttachDeadlineMs, () => Settle(known: false, accepted: false));
     }
 
     /// <summary>A silo asks to open a stream; it may have been on its way for long.</summary>

@@ -100,7 +100,7 @@ internal sealed class ModelSilo(LeaseModel model, int index) : ModelNode(model, 
                     return;
                 }
 
-                var lapsed = _watch.HasLapsed(AsLease(holder), Now);
+                var lapsed = _watch.HasLapsed(AsLease(holder), askedAt, Now);
                 Probe(holder, state =>
                 {
                     var fenced = MayTakeOver(holder.Silo.Incarnation);
@@ -180,7 +180,7 @@ internal sealed class ModelSilo(LeaseModel model, int index) : ModelNode(model, 
 
     private bool ReachesStore => _storeSince is { } at && Now - at < TimeSpan.FromSeconds(3);
 
-    private TimeSpan LeaseEnd(ModelTunnel tunnel) => _model.Off == Guard.HardTtl ? TimeSpan.MaxValue : tunnel.RenewedAt + _model.HardTtl - _model.Margin;
+    private TimeSpan LeaseEnd(ModelTunnel tunnel) => tunnel.RenewedAt + _model.HardTtl - _model.Margin;
 
     private void Tick()
     {
@@ -249,7 +249,7 @@ internal sealed class ModelSilo(LeaseModel model, int index) : ModelNode(model, 
             foreach (var (incarnation, row) in seen.Fences) Learn(incarnation, row);
             if (seen.Held || _model.Off == Guard.Fence) _fence.OnHeld(askedAt);
             else _fence.OnFenced(Self.Incarnation, [], Now);
-            if (seen.Row is { Released: false } row2) _watch.HasLapsed(AsLease(row2), Now);
+            if (seen.Row is { Released: false } row2) _watch.HasLapsed(AsLease(row2), askedAt, Now);
             foreach (var dead in _dead.Where(d => !_fence.Knows(d.Incarnation) && d != Self))
                 _model.Ask(this, store => store.Fence(dead), row => Learn(dead.Incarnation, row));
             Adopt();
