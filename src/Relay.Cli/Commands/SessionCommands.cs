@@ -56,6 +56,7 @@ internal static class SessionCommands
             ("USER ON TARGET", s.SshUser),
             ("FROM", $"{s.ClientIp}:{s.ClientPort} ({s.ClientVersion})"),
             ("VIA", $"gateway {s.Gateway}, silo {s.Silo}, connector {s.ConnectorName}{(s.ConnectorSilo.Length > 0 && s.ConnectorSilo != s.Silo ? $" on silo {s.ConnectorSilo}" : "")}"),
+            ("HOPS", s.Hops > 0 ? s.Hops.ToString(CultureInfo.InvariantCulture) : null),
             ("TARGET", s.Target.Length > 0 ? s.Target : null),
             ("AUTHORIZATION", $"{s.Authorization}{(s.PolicyName.Length > 0 ? $" by policy {s.PolicyName}" : "")} (decision {s.DecisionId}, version {s.PolicyVersion})"),
             ("REASONS", s.Authorization == "denied" ? s.Reasons.GetRawText() : null),

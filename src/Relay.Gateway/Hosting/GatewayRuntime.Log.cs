@@ -18,4 +18,7 @@ internal sealed partial class GatewayRuntime
 
     [LoggerMessage(EventId = 3005, Level = LogLevel.Information, Message = "gateway stopped")]
     private static partial void LogStopped(ILogger logger);
+
+    [LoggerMessage(EventId = 3008, Level = LogLevel.Warning, Message = "ending what is left")]
+    private static partial void LogEnding(ILogger logger, int sessions, string cause);
 }

@@ -22,6 +22,7 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
     private SiloPool? _silos;
     private SshListener? _listener;
     private SshPrivateKey? _hostKey;
+    private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _draining;
 
     public GatewayMetrics Metrics { get; } = new();
@@ -82,6 +83,9 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
         await renewal;
     }
 
+    /// <summary>Ends a drain that is under way, or to come, at once.</summary>
+    public void EndNow() => _hurry.TrySetResult();
+
     public async ValueTask DisposeAsync()
     {
         if (_silos is not null)
@@ -107,8 +111,11 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
             LogDraining(_logger, _live.Count, options.DrainTime.TotalSeconds);
         }
 
-        if (!await _listener.WaitAsync(options.DrainTime))
+        var finished = _listener.WaitAsync(options.DrainTime);
+        await Task.WhenAny(finished, _hurry.Task);
+        if (!finished.IsCompletedSuccessfully || !await finished)
         {
+            LogEnding(_logger, _live.Count, _hurry.Task.IsCompleted ? "a second signal" : "the limit is reached");
             _live.EndAll(new SessionEnd("gateway shut down", "This gateway is shutting down; connect again to go on."));
             await _listener.WaitAsync(TimeSpan.FromSeconds(30));
         }

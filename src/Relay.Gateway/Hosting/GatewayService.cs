@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Relay.Gateway.Grid;
+using Relay.Protocol.Hosting;
 
 namespace Relay.Gateway.Hosting;
 
@@ -20,6 +21,7 @@ internal sealed partial class GatewayService(
                 LogHealth(logger, health.Address);
             }
 
+            using var impatience = new SecondSignal(runtime.EndNow);
             await runtime.StartAsync(stoppingToken);
             await runtime.RunAsync(stoppingToken);
         }

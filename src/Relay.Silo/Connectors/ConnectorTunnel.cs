@@ -17,6 +17,9 @@ internal sealed class ConnectorTunnel : IDisposable
 
     private static readonly TimeSpan GoodbyeDeadline = TimeSpan.FromSeconds(1);
 
+    // Nothing waits for it, and without it the agent would stay.
+    private static readonly TimeSpan DismissDeadline = TimeSpan.FromSeconds(10);
+
     private readonly TunnelTransport _transport;
     private readonly HttpMessageInvoker _http;
     private readonly TimeProvider _time;
@@ -257,7 +260,7 @@ internal sealed class ConnectorTunnel : IDisposable
     {
         CloseCode ??= code;
         _draining = true;
-        await SayAsync(new Goodbye(code, message));
+        await SayAsync(new Goodbye(code, message), GoodbyeDeadline);
         _transport.Dispose();
     }
 
@@ -268,7 +271,7 @@ internal sealed class ConnectorTunnel : IDisposable
     public async Task DismissAsync(string code, string message)
     {
         CloseCode ??= code;
-        await SayAsync(new Goodbye(code, message));
+        await SayAsync(new Goodbye(code, message), DismissDeadline);
     }
 
     /// <summary>Opens the stream of signs of life and announcements; the caller disposes it. Null: the agent is of a version without it, or gone.</summary>
@@ -297,12 +300,12 @@ internal sealed class ConnectorTunnel : IDisposable
         VersionPolicy = HttpVersionPolicy.RequestVersionExact,
     };
 
-    private async Task SayAsync(Goodbye goodbye)
+    private async Task SayAsync(Goodbye goodbye, TimeSpan deadline)
     {
         using var request = NewRequest(HttpMethod.Post, TunnelWire.GoodbyePath);
         request.Content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(goodbye, TunnelJson.Default.Goodbye));
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
-        using var late = new CancellationTokenSource(GoodbyeDeadline, _time);
+        using var late = new CancellationTokenSource(deadline, _time);
         try
         {
             using var response = await _http.SendAsync(request, late.Token);

@@ -13,7 +13,7 @@ internal sealed partial class StreamRouter : IStreamRouter
     private static readonly TimeSpan FirstPathsDeadline = TimeSpan.FromSeconds(2);
 
     // A connector that changes its silo is there in well under a second, one whose silo has died within two.
-    private static readonly TimeSpan MovePatience = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan MovePatience = TimeSpan.FromSeconds(8);
     private static readonly TimeSpan MovePause = TimeSpan.FromMilliseconds(30);
     private static readonly TimeSpan Lately = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan WatchAfter = TimeSpan.FromSeconds(1);

@@ -210,11 +210,14 @@ internal sealed partial class TunnelKeeper : BackgroundService
         }
     }
 
-    // The same agent, attached elsewhere, finishes its streams here; another one must be the only one.
+    // The same agent, attached elsewhere, finishes its streams here, and is told in case the answer never reached it; another agent
+    // must be the only one.
     private async Task SupersedeAsync(ConnectorTunnel tunnel)
     {
         _tunnels.Remove(tunnel);
-        if (await IsStillItsOwnAsync(tunnel) != true)
+        if (await IsStillItsOwnAsync(tunnel) == true)
+            await tunnel.DismissAsync(AttachCodes.Superseded, "the connector was attached anew elsewhere");
+        else
             await CloseAsync(tunnel, AttachCodes.Superseded, "the connector was attached anew elsewhere");
     }
 

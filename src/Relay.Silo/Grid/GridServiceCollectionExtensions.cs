@@ -9,6 +9,7 @@ internal static class GridServiceCollectionExtensions
     {
         services.AddSingleton<GridCertificate>();
         services.AddSingleton<GridDrain>();
+        services.AddSingleton<StreamMetrics>();
         services.AddSingleton<SiloAnnouncer>();
         services.AddHostedService(s => s.GetRequiredService<SiloAnnouncer>());
         services.AddSingleton<SiloLinks>();

@@ -14,6 +14,7 @@ internal sealed partial class StreamRoute(
     SessionStore store,
     SnapshotCell snapshots,
     IStreamRouter router,
+    StreamMetrics metrics,
     ILogger<StreamRoute> logger) : IGridRoutes
 {
     public void Map(IEndpointRouteBuilder routes) =>
@@ -80,6 +81,7 @@ internal sealed partial class StreamRoute(
         await using var upstream = routed.Stream;
         var counters = new StreamPumpCounters();
         session.StreamOpened(way, counters);
+        metrics.OnOpened(routed.Hops);
 
         // A swap while it was being opened has not seen which way it goes.
         registry.StreamOpened(session);

@@ -36,7 +36,7 @@ internal static class HealthEndpoints
         return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count, new SpoolLevel(spool.Records, spool.Bytes, Age(spool, time), parked.Count)), HealthJson.Default.SiloHealth);
     }
 
-    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, GridHealth grid, Spool.Spool spool, ParkedFacts parked, HistoryDelivery delivery, TimeProvider time, RevocationMetrics revocation)
+    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, GridHealth grid, Spool.Spool spool, ParkedFacts parked, HistoryDelivery delivery, TimeProvider time, DrainState drain, StreamMetrics streams, RevocationMetrics revocation)
     {
         var text = new StringBuilder($"""
             # HELP relay_sessions Sessions that live on this silo.
@@ -74,6 +74,8 @@ internal static class HealthEndpoints
             relay_spool_dropped_total {parked.Dropped}
 
             """);
+        text.Append(System.Globalization.CultureInfo.InvariantCulture, $"# HELP relay_draining Whether this silo takes no new work.\n# TYPE relay_draining gauge\nrelay_draining {(drain.IsDraining ? 1 : 0)}\n");
+        streams.Render(text);
         revocation.Render(text);
         return TypedResults.Text(text.ToString(), "text/plain; version=0.0.4");
     }

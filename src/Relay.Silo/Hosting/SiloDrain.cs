@@ -64,8 +64,7 @@ internal sealed partial class SiloDrain : IHostedLifecycleService
         using var limit = new CancellationTokenSource(_options.DrainTime, _time);
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _state.Hurry, cancellationToken);
         await AnnounceAsync(enough.Token);
-        if (!_state.Hurry.IsCancellationRequested)
-            await _connectors.LeaveAsync();
+        var leaving = _state.Hurry.IsCancellationRequested ? Task.CompletedTask : _connectors.LeaveAsync();
         while (!enough.IsCancellationRequested && !IsEmpty(_time.GetElapsedTime(begun)))
         {
             await Task.Delay(Look, _time, enough.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -73,6 +72,8 @@ internal sealed partial class SiloDrain : IHostedLifecycleService
                 _state.EndNow();
         }
 
+        if (leaving.IsCompleted)
+            await leaving;
         var (sessions, streams) = (_sessions.Count, _transit.Count);
         if (sessions == 0 && streams == 0)
         {

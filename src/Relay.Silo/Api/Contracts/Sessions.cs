@@ -41,6 +41,9 @@ public sealed record SessionResource
     /// <summary>Grid address of the silo that holds the connector; another one than <see cref="Silo"/>: the stream takes one hop more.</summary>
     public required string ConnectorSilo { get; init; }
 
+    /// <summary>Silos that the stream goes through: 1, or 2 when the connector is attached to another silo than the gateway uses; 0: no stream was opened.</summary>
+    public int Hops { get; init; }
+
     /// <summary>"host:port" that the connector dialled, of the hosts that the socket has; empty: none was reached.</summary>
     public required string Target { get; init; }
 

@@ -109,6 +109,7 @@ internal sealed class SessionRow
         ConnectorId = ConnectorId,
         ConnectorName = ConnectorName,
         ConnectorSilo = ConnectorSilo,
+        Hops = ConnectorSilo.Length == 0 ? 0 : ConnectorSilo == Silo ? 1 : 2,
         Target = Target,
         Authorization = Authorization,
         DecisionId = DecisionId,

@@ -93,6 +93,6 @@ public sealed class KillTests
         var ordered = scene.OrderToEndAsync(control);
         await other.Host.DisposeAsync();
         await ordered;
-        Assert.Equal("connection lost: the silo stopped", await silo.QueryAsync<string>("SELECT outcome FROM session WHERE session_id = @Session", new { scene.Session }));
+        Assert.Equal("ended: silo silo-2 shut down", await silo.QueryAsync<string>("SELECT outcome FROM session WHERE session_id = @Session", new { scene.Session }));
     }
 }
