@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Relay.Chaos.Checks;
 using Relay.Chaos.Grid;
 using Relay.Chaos.History;
@@ -17,6 +18,14 @@ catch (ArgumentException e)
 {
     Console.Error.WriteLine($"Error: {e.Message}");
     return 2;
+}
+
+if (options.Check is { } old)
+{
+    HistoryEvent[] known = [.. File.ReadLines(old).Select(line => JsonSerializer.Deserialize(line, HistoryJson.Default.HistoryEvent)!)];
+    var again = Checker.Check(known);
+    Console.Write(Report.Write(options.Seed, [], [], old, known, again));
+    return again.Any(r => r.Violations.Count > 0) ? 1 : 0;
 }
 
 Directory.CreateDirectory(options.Folder);
@@ -40,7 +49,7 @@ using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop)
 try
 {
     Console.WriteLine($"chaos: seed {options.Seed}, history in {file}");
-    grid = await ChaosGrid.StartAsync(history);
+    grid = await ChaosGrid.StartAsync(history, Path.Combine(options.Folder, $"seed-{options.Seed}"));
     await using var workload = new Workload(grid, options.Seed);
     workload.Start();
     var (seconds, failure) = await Sweep.RunAsync(grid, TimeSpan.FromSeconds(60));

@@ -37,10 +37,12 @@ internal sealed class ChaosGrid : IAsyncDisposable
     private readonly Dictionary<string, Place> _places = [];
     private readonly ConcurrentDictionary<string, int> _starts = new();
     private readonly LogLines _log;
+    private readonly string _logs;
+    private readonly ConcurrentBag<TextWriter> _writers = [];
 
-    private ChaosGrid(NodeNetwork network, RunHistory history, string folder)
+    private ChaosGrid(NodeNetwork network, RunHistory history, string folder, string logs)
     {
-        (Network, History, Folder) = (network, history, folder);
+        (Network, History, Folder, _logs) = (network, history, folder, logs);
         Cuts = new Cuts(network);
         SlowLinks = new SlowLinks(network);
         Api = new AdminApi(network, Silos);
@@ -71,8 +73,10 @@ internal sealed class ChaosGrid : IAsyncDisposable
 
     private TargetHost? Target { get; set; }
 
-    public static async Task<ChaosGrid> StartAsync(RunHistory history)
+    /// <param name="logs">Folder for what every node prints.</param>
+    public static async Task<ChaosGrid> StartAsync(RunHistory history, string logs)
     {
+        Directory.CreateDirectory(logs);
         var nodes = new Dictionary<string, int> { [Store.NodeA] = 41, [Store.NodeB] = 42, [EchoSession.Node] = 51, [TargetHost.Node] = 60 };
         for (var i = 0; i < Silos.Count; i++)
             nodes[Silos[i]] = 11 + i;
@@ -85,7 +89,7 @@ internal sealed class ChaosGrid : IAsyncDisposable
         Directory.CreateDirectory(folder);
         // PostgreSQL runs as another user.
         File.SetUnixFileMode(folder, (UnixFileMode)0b111_101_101);
-        var grid = new ChaosGrid(network, history, folder);
+        var grid = new ChaosGrid(network, history, folder, logs);
         try
         {
             await grid.BuildAsync();
@@ -114,6 +118,8 @@ internal sealed class ChaosGrid : IAsyncDisposable
             await Target.DisposeAsync();
         if (Store is not null)
             await Store.DisposeAsync();
+        foreach (var writer in _writers)
+            await writer.DisposeAsync();
         Api.Dispose();
         SlowLinks.Dispose();
         Cuts.Dispose();
@@ -220,11 +226,14 @@ internal sealed class ChaosGrid : IAsyncDisposable
 
     private async Task StartAsync(string node, TimeSpan pause, string ready, string[] program, Dictionary<string, string?> environment, string? connector = null)
     {
+        var all = TextWriter.Synchronized(new StreamWriter(Path.Combine(_logs, node + ".log")) { AutoFlush = true });
+        _writers.Add(all);
         var place = new Place(node, pause, () =>
         {
             var agent = connector is null ? null : $"{node}#{_starts.AddOrUpdate(node, 1, static (_, n) => n + 1)}";
             return NodeProcess.Start(node, Network.Enter(node, program), environment, Folder, History, line =>
             {
+                all.WriteLine(line);
                 if (_log.Parse(line, node, agent, connector, History.At) is { } happened)
                     History.Add(happened);
             });

@@ -8,7 +8,10 @@ namespace Relay.Chaos.Run;
 /// <param name="Folder">Where the history goes.</param>
 internal sealed record ChaosOptions(int Seed, double Minutes, int? Rounds, IReadOnlyCollection<string> Only, string Folder)
 {
-    public const string Usage = "Relay.Chaos [--minutes N] [--seed N] [--rounds N] [--only fault,fault…] [--out folder]";
+    /// <summary>A history to check again; nothing is run. Null: run.</summary>
+    public string? Check { get; init; }
+
+    public const string Usage = "Relay.Chaos [--minutes N] [--seed N] [--rounds N] [--only fault,fault…] [--out folder], or Relay.Chaos --check history";
 
     /// <exception cref="ArgumentException">With a sentence for the user.</exception>
     public static ChaosOptions Read(IReadOnlyList<string> arguments)
@@ -26,6 +29,7 @@ internal sealed record ChaosOptions(int Seed, double Minutes, int? Rounds, IRead
                 // A repeated seed runs its rounds, however long they take.
                 "--rounds" when int.TryParse(value, CultureInfo.InvariantCulture, out var rounds) && rounds > 0 => options with { Rounds = rounds, Minutes = double.MaxValue },
                 "--only" => options with { Only = value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) },
+                "--check" when File.Exists(value) => options with { Check = value },
                 "--out" => options with { Folder = value },
                 _ => throw new ArgumentException($"{arguments[i]} {value} is not understood. {Usage}"),
             };
