@@ -17,7 +17,7 @@ internal static class Delivery
         for (var attempt = 0; ; attempt++)
         {
             GridException? failed = null;
-            foreach (var silo in attempt == 0 ? [session.Silo] : session.Fallback.Besides(session.Silo).Prepend(session.Silo))
+            foreach (var silo in attempt == 0 ? [session.Silo] : session.Fallback.Besides(session.Silo).Append(session.Silo))
             {
                 try
                 {
@@ -30,7 +30,8 @@ internal static class Delivery
                 }
             }
 
-            if (time.GetElapsedTime(begin) >= Limit)
+            // A silo that stands still takes all the time there is to say nothing: the others are asked even then.
+            if (attempt > 0 && time.GetElapsedTime(begin) >= Limit)
             {
                 throw failed!;
             }

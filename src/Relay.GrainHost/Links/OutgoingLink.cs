@@ -51,6 +51,18 @@ internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, IL
         }
     }
 
+    /// <summary>
+    /// As <see cref="ProbeAsync"/>, and by a new connection as well: one that was cut in silence goes on waiting for its next
+    /// retransmission, up to minutes, when the way has long been free again. A handshake is an answer; its connection replaces the old.
+    /// </summary>
+    public async Task<ProbeOutcome> ProbeAnewAsync()
+    {
+        var anew = DialAnewAsync();
+        var probe = await ProbeAsync().ConfigureAwait(false);
+        var dialled = await anew.ConfigureAwait(false);
+        return probe == ProbeOutcome.Answered ? probe : dialled;
+    }
+
     /// <summary>Tells the silo that the membership table has changed. Best effort.</summary>
     public async Task GossipAsync()
     {
@@ -136,6 +148,31 @@ internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, IL
             if (_connection is { } connection && !connection.Ended.IsCompleted) return Task.FromResult(connection);
             // Several callers share one attempt.
             return _dialling ??= DialAsync();
+        }
+    }
+
+    private async Task<ProbeOutcome> DialAnewAsync()
+    {
+        try
+        {
+            using var limit = new CancellationTokenSource(options.ProbeInterval, time);
+            var (stream, reader) = await Handshake.DialAsync(transport, local, peer, limit.Token).WaitAsync(options.ProbeInterval, time).ConfigureAwait(false);
+            var connection = new OutgoingConnection(stream, reader, peer.Address, options, clock);
+            OutgoingConnection? old;
+            lock (_lock)
+            {
+                (old, _connection) = (_connection, connection);
+                if (_closed is not null) connection.Close(_closed);
+            }
+
+            connection.Start();
+            _ = TellOfLossAsync(connection);
+            old?.Close(new IOException("it did not answer, and a new connection did"));
+            return ProbeOutcome.Answered;
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            return IsRefused(e) ? ProbeOutcome.Refused : ProbeOutcome.Silent;
         }
     }
 

@@ -15,14 +15,20 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
     private readonly ConcurrentDictionary<Guid, int> _misses = new();
     private readonly ConcurrentDictionary<Guid, byte> _suspected = new();
     private readonly LocalHealth _health = new();
+    private bool _heardNobody;
 
     public async Task RoundAsync(CancellationToken cancellationToken)
     {
         var probed = Choose();
         if (probed.Length > 0)
         {
-            var answers = await Task.WhenAll(probed.Select(member => links.Get(member).ProbeAsync())).ConfigureAwait(false);
+            var answers = await Task.WhenAll(probed.Select(member => Probe(member))).ConfigureAwait(false);
             _health.Observe(clock.TakeLongestGap());
+            // Who hears nobody of several may be the one that is cut off. When it hears somebody again, what it missed meanwhile
+            // says nothing about the others, whose links take some more time to come back.
+            var hearsSomebody = probed.Length == 1 || answers.Contains(ProbeOutcome.Answered);
+            if (hearsSomebody && _heardNobody) _misses.Clear();
+            _heardNobody = !hearsSomebody;
             for (var i = 0; i < probed.Length; i++)
             {
                 _misses[probed[i].Incarnation] = answers[i] == ProbeOutcome.Answered ? 0 : _misses.GetValueOrDefault(probed[i].Incarnation) + 1;
@@ -30,8 +36,6 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
             }
 
             foreach (var gone in _misses.Keys.Except(probed.Select(m => m.Incarnation)).ToArray()) _misses.TryRemove(gone, out _);
-            // Who hears nobody of several may be the one that is cut off.
-            var hearsSomebody = probed.Length == 1 || answers.Contains(ProbeOutcome.Answered);
             foreach (var suspect in probed.Where(m => _misses[m.Incarnation] >= options.MissedProbes * _health.Multiplier))
             {
                 if (hearsSomebody || IsSilent(suspect)) await DeclareAsync(suspect, $"{_misses[suspect.Incarnation]} probes without an answer", cancellationToken).ConfigureAwait(false);
@@ -76,6 +80,10 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
             _suspected.TryRemove(suspect.Incarnation, out _);
         }
     }
+
+    // The last probe before it would count as dead goes by a new connection, too.
+    private Task<ProbeOutcome> Probe(SiloMember member) =>
+        _misses.GetValueOrDefault(member.Incarnation) >= options.MissedProbes - 1 ? links.Get(member).ProbeAnewAsync() : links.Get(member).ProbeAsync();
 
     private bool IsSilent(SiloMember member)
     {
