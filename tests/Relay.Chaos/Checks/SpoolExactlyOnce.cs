@@ -2,15 +2,19 @@ using Relay.Chaos.History;
 
 namespace Relay.Chaos.Checks;
 
-/// <summary>What waited in a spool for the store is delivered once.</summary>
+/// <summary>
+/// What waited in a spool is in the store once, however often it had to be delivered: no event of a session is there twice. (Rows of
+/// sessions and chunks of recordings have checks of their own.)
+/// </summary>
 internal static class SpoolExactlyOnce
 {
     private const string Name = "spool delivered exactly once";
 
     public static CheckResult Check(IReadOnlyList<HistoryEvent> history)
     {
-        var deliveries = history.Where(e => e.Kind == Kinds.SpoolDelivered).GroupBy(e => e.Reason).ToList();
-        return new CheckResult(Name, deliveries.Count,
-            [.. deliveries.Where(d => d.Count() > 1).Select(d => new Violation(Name, d.First().At, $"record {d.Key} was delivered {d.Count()} times", [.. d]))]);
+        var rows = history.Where(e => e.Kind == Kinds.EventRow).ToList();
+        var deliveries = history.Count(e => e.Kind == Kinds.SpoolDelivered);
+        return new CheckResult(Name, rows.Count + deliveries,
+            [.. rows.Where(r => r.Count > 1).Select(r => new Violation(Name, r.At, $"event {r.Id} of session {r.Session} is in the store {r.Count} times", [.. history.Where(e => e.Session == r.Session && e.Kind is Kinds.SessionOpened or Kinds.SessionEnded && e.Session == r.Session), r]))]);
     }
 }

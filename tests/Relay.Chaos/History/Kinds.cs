@@ -90,7 +90,7 @@ internal static class Kinds
     /// <summary>Node (who says so), Silo (who is declared dead).</summary>
     public const string DeclaredDead = "silo.declared_dead";
 
-    /// <summary>Silo, Reason (the record's id): taken from a spool to the store.</summary>
+    /// <summary>Silo, Reason (the record's id): taken from a spool to the store, where it may be already.</summary>
     public const string SpoolDelivered = "spool.delivered";
 
     // The store, read when the run is over.
@@ -100,6 +100,9 @@ internal static class Kinds
 
     /// <summary>Session, Id (recording number), First, Last (chunk numbers), Count.</summary>
     public const string RecordingRow = "row.recording";
+
+    /// <summary>Session, Id (the number its gateway gave it), Count: how often the store has an event of a session.</summary>
+    public const string EventRow = "row.event";
 
     /// <summary>Client, Session, First, Last, Count, Good (contiguous from 0): the echoes a replay shows; LastAt: of the last echo the client saw that the replay lacks.</summary>
     public const string Replay = "replay";

@@ -49,7 +49,7 @@ internal sealed class LogLines(Func<string, string?> nodeAt)
         "session ended" => new(at, Kinds.SessionEnded) { Gateway = node, Session = Id(root, "session"), Reason = Text(root, "outcome") },
         _ when message.StartsWith("session ", StringComparison.Ordinal) && message.Contains(" ended: ", StringComparison.Ordinal) => new(at, Kinds.SessionOver) { Silo = node, Session = Id(root, "session_id"), Reason = Text(root, "outcome") },
         _ when message.Contains(" is declared dead", StringComparison.Ordinal) => new(at, Kinds.DeclaredDead) { Node = node, Silo = nodeAt(Text(root, "address") ?? "") ?? Text(root, "address"), Reason = Text(root, "why") },
-        _ when message.StartsWith("spool delivered", StringComparison.Ordinal) => new(at, Kinds.SpoolDelivered) { Silo = node, Reason = Text(root, "id") },
+        _ when message.StartsWith("spool delivered", StringComparison.Ordinal) => new(at, Kinds.SpoolDelivered) { Silo = node, Reason = Text(root, "fact_id") },
         _ => null,
     };
 

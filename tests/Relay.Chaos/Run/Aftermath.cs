@@ -58,6 +58,13 @@ internal sealed class Aftermath(ChaosGrid grid)
             }
         }
 
+        await using (var command = store.CreateCommand("SELECT session_id, (metadata->>'seq')::int, count(*)::int FROM session_event WHERE metadata ? 'seq' GROUP BY 1, 2"))
+        await using (var reader = await command.ExecuteReaderAsync())
+        {
+            while (await reader.ReadAsync())
+                _history.Add(new HistoryEvent(_history.Now, Kinds.EventRow) { Session = reader.GetGuid(0), Id = reader.GetInt32(1), Count = reader.GetInt32(2) });
+        }
+
         await using var chunks = store.CreateCommand("SELECT session_id, recording_no, min(seq), max(seq), count(*)::int FROM recording_chunk GROUP BY 1, 2");
         await using var rows = await chunks.ExecuteReaderAsync();
         while (await rows.ReadAsync())
