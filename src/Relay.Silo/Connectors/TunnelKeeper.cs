@@ -76,8 +76,9 @@ internal sealed partial class TunnelKeeper : BackgroundService
         _directory.Detached(tunnel.Connector.ConnectorId, tunnel.Epoch);
 
         // An opening that was sent before and not answered may still be taken by the agent; nobody else's must run by then.
-        if (tunnel.DoubtUntil - _right.Now is var wait && wait > TimeSpan.Zero)
-            await Task.Delay(wait + TimeSpan.FromMilliseconds(1), _time, CancellationToken.None);
+        var (until, now) = (tunnel.DoubtUntil, _right.Now);
+        if (until > now)
+            await Task.Delay(until - now + TimeSpan.FromMilliseconds(1), _time, CancellationToken.None);
         try
         {
             await _leases.ReleaseAsync(tunnel.Connector.ConnectorId, tunnel.Epoch, CancellationToken.None);
