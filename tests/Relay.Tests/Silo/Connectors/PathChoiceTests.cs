@@ -14,7 +14,7 @@ public sealed class PathChoiceTests
 
     [Fact]
     public void Nothing_unhealthy_comes_before_anything_healthy_and_of_these_the_fewest_sessions_come_first() =>
-        Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        Checked.Holds(Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
             var random = new Random(seed);
             var paths = Enumerable.Range(0, random.Next(12)).Select(_ => new PathLoad(random.Next(3) > 0, random.Next(4), random.Next(4), random.Next(2) == 0)).ToArray();
@@ -31,11 +31,11 @@ public sealed class PathChoiceTests
                 if (better.HostStreams == worse.HostStreams)
                     Assert.True(better.ConnectorStreams <= worse.ConnectorStreams);
             }
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(500));
+        }), 500);
 
     [Fact]
     public void Sessions_that_stay_are_spread_evenly_over_the_healthy_members() =>
-        Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        Checked.Holds(Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
             var random = new Random(seed);
             var isUp = Enumerable.Range(0, random.Next(1, 9)).Select(_ => random.Next(3) > 0).ToArray();
@@ -47,7 +47,7 @@ public sealed class PathChoiceTests
                 return;
             Assert.True(up.Max(h => load[h]) - up.Min(h => load[h]) <= 1);
             Assert.All(Enumerable.Range(0, load.Length).Except(up), h => Assert.Equal(0, load[h]));
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(200));
+        }), 200);
 
     [Fact]
     public void A_target_is_out_after_one_failure_and_in_after_one_success()

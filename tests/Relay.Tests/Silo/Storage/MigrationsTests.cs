@@ -23,10 +23,8 @@ public sealed class MigrationsTests
     [Fact]
     public void Numbers_are_unique_and_without_gaps()
     {
-        // 4 is taken by a file that is still under way.
-        var versions = Migrations.Embedded().Select(m => m.Version).Append(4).Distinct().Order().ToArray();
+        var versions = Migrations.Embedded().Select(m => m.Version).ToArray();
         Assert.Equal(Enumerable.Range(1, versions.Length), versions);
-        Assert.Equal(Migrations.Embedded().Count, Migrations.Embedded().DistinctBy(m => m.Version).Count());
     }
 
     [Fact]
