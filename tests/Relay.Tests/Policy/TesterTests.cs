@@ -18,7 +18,7 @@ public sealed class TesterTests
         Assert.Equal(["ssh.shell", "http"], report.AllowedActions);
         Assert.Equal(
             ["allowed $.condition.who", "ip_not_allowed $.condition.where.allowed_ip", "allowed $.condition.where.country", "allowed $.condition.where.country_not",
-                "allowed $.condition.when.after", "allowed $.condition.when.before", "allowed $.condition.when.time_of_day_after", "allowed $.integrations"],
+                "allowed $.condition.when.after", "allowed $.condition.when.before", "allowed $.condition.when.time_of_day_after", "allowed expires", "allowed $.integrations"],
             report.Clauses.Select(clause => $"{clause.Code.ToText()} {clause.Clause}"));
         Assert.True(PolicyTester.Test(Given.Policy(Json), Given.User("alice@example.com"), IPAddress.Parse("10.9.9.9"), null, Given.Now).Passed);
     }
@@ -35,7 +35,7 @@ public sealed class TesterTests
         var unattached = Given.Policy(Json) with { SocketIds = new HashSet<Guid>() };
         var report = PolicyTester.Test(unattached, Given.Request(Given.Action(action), ip: "10.0.0.1"));
         Assert.Equal(passed, report.Passed);
-        Assert.Equal(11, report.Clauses.Count);
+        Assert.Equal(12, report.Clauses.Count);
     }
 
     [Fact]
