@@ -12,6 +12,7 @@ chmod 711 "$work"
 id=$$
 site=relay-site-$id     # where the connector runs: reaches the silo and the target
 target=relay-target-$id # where sshd runs: reached from the site only
+user=relay-demo-$id     # whom sessions log in as; of this run alone
 pids=()
 
 step() { printf '\n== %s\n' "$*"; }
@@ -27,7 +28,7 @@ cleanup() {
   ip netns del "$target" 2>/dev/null || true
   ip link del "rd$id" 2>/dev/null || true
   ip route del unreachable 198.18.73.4/30 2>/dev/null || true
-  userdel relay-demo 2>/dev/null || true
+  userdel "$user" 2>/dev/null || true
   rm -rf "$work"
   exit $status
 }
@@ -76,8 +77,8 @@ relay connector token create --connector site --out "$work/connector.token" 2>&1
 relay org ssh-ca > "$work/ssh-ca.pub"
 
 step "A real sshd in the hidden network, trusting the organization's SSH CA and no password, no key"
-useradd --create-home --home-dir "$work/homes" --shell /bin/bash relay-demo
-usermod -p '*' relay-demo
+useradd --create-home --home-dir "$work/homes" --shell /bin/bash "$user"
+usermod -p '*' "$user"
 mkdir -p /run/sshd "$work/sshd"
 ssh-keygen -q -t ed25519 -N '' -f "$work/sshd/host_key"
 echo relay_ssh_signed > "$work/sshd/principals"
@@ -104,7 +105,7 @@ RELAY_TOKEN_FILE=$work/connector.token start connector 'connected to relay' ip n
 relay connector list 2>&1 | show
 
 step "The socket"
-relay socket create ssh --name db-host --connector site --host 198.18.73.6 --port 22 --username relay-demo --recording \
+relay socket create ssh --name db-host --connector site --host 198.18.73.6 --port 22 --username "$user" --recording \
   --host-key "$work/sshd/host_key.pub" 2>&1 | show
 
 step "Without a policy the door stays shut"
@@ -125,7 +126,7 @@ relay policy attach --name demo-ssh --socket db-host 2>&1 | show
 step "Commands over the stock OpenSSH client"
 out=$(relay client ssh db-host -- 'echo "hello from $(hostname) as $(id -un)"')
 say "$out"
-[[ $out == *"as relay-demo" ]] || fail "unexpected answer"
+[[ $out == *"as $user" ]] || fail "unexpected answer"
 if relay client ssh db-host -- 'exit 7'; then fail "the exit code got lost"; elif [ $? -ne 7 ]; then fail "the exit code changed"; fi
 say "exit code 7 came back as 7"
 relay client ssh-config > "$work/ssh_config"
