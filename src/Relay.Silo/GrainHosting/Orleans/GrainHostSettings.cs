@@ -3,7 +3,7 @@ using Relay.Silo.Hosting;
 
 namespace Relay.Silo.GrainHosting;
 
-/// <summary>Settings that only this grain host has.</summary>
+/// <summary>Settings that only this grain host has: RELAY_ORLEANS_PORT.</summary>
 internal static class GrainHostSettings
 {
     private const string PortOption = "orleans-port";
