@@ -70,9 +70,8 @@ internal sealed partial class StreamRouter : IStreamRouter
                     LogPathFailed(sessionId, path.Connector.Name, path.Lease?.Silo ?? _self.Address, e.Error.ToWire(), e.Message);
                     last = new StreamOpenException(e.Error, $"connector {path.Connector.Name}: {e.Message}", e);
 
-                    // With a cause of its own it is no refusal: the silo that has the connector could not be asked.
-                    moving |= e.Error is StreamOpenError.StaleEpoch or StreamOpenError.NotAttached
-                        || (path.Tunnel is null && e is { Error: StreamOpenError.Failed, InnerException: not null });
+                    // With a cause of its own it is no refusal: the connection to the agent, or to the silo that has it, is over.
+                    moving |= e.Error is StreamOpenError.StaleEpoch or StreamOpenError.NotAttached || e is { Error: StreamOpenError.Failed, InnerException: not null };
                 }
             }
 
@@ -190,8 +189,10 @@ internal sealed partial class StreamRouter : IStreamRouter
             {
                 foreach (var lease in await _directory.LocateAsync([.. elsewhere.Select(c => c.Id)], fresh, cancellationToken))
                 {
-                    // Our own address without a tunnel: it has just gone, or belongs to an earlier start of this silo.
-                    if (lease.Silo != _self.Address && lease.Epoch >= _tunnels.HighestEpoch(lease.ConnectorId))
+                    // Our own lease without a tunnel: it is just coming, or has just gone. Our address alone: of an earlier start of this silo.
+                    if (lease.SiloIncarnation == _self.Incarnation)
+                        _known[lease.ConnectorId] = _time.GetTimestamp();
+                    else if (lease.Silo != _self.Address && lease.Epoch >= _tunnels.HighestEpoch(lease.ConnectorId))
                         ways.Add(new Way(elsewhere.First(c => c.Id == lease.ConnectorId), null, lease, _remoteStreams.GetValueOrDefault(lease.ConnectorId)?.Value ?? 0));
                 }
             }
