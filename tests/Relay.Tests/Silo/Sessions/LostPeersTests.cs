@@ -19,15 +19,18 @@ public sealed class LostPeersTests(SiloFixture fixture) : IClassFixture<SiloFixt
     {
         var time = new ManualTimeProvider(TimeProvider.System.GetUtcNow());
         var gateways = new GatewaySubscriptions(time);
+        // A cell of its own: what other tests write to the organization would have these sessions judged again.
+        var snapshots = new SnapshotCell();
+        var snapshot = _silo.Get<SnapshotCell>().Find(_silo.OrganizationId)!;
+        snapshots.Swap(snapshot);
         using var registry = new SessionRegistry(
-            _silo.Get<SessionStore>(), _silo.Get<SessionAuthorizer>(), _silo.Get<SnapshotCell>(), gateways, _silo.Get<RevocationMetrics>(), time, NullLogger<SessionRegistry>.Instance);
-        var version = _silo.Get<SnapshotCell>().Find(_silo.OrganizationId)!.Version;
+            _silo.Get<SessionStore>(), new SessionAuthorizer(snapshots, time), snapshots, gateways, _silo.Get<RevocationMetrics>(), time, NullLogger<SessionRegistry>.Instance);
         var (lost, kept) = (Session("gw-lost"), Session("gw-kept"));
         using var alive = gateways.Subscribe("gw-kept");
         using (gateways.Subscribe("gw-lost"))
         {
-            registry.Add(lost, version);
-            registry.Add(kept, version);
+            registry.Add(lost, snapshot.Version);
+            registry.Add(kept, snapshot.Version);
             time.Advance(GatewaySubscriptions.Grace * 2);
             Assert.Null(lost.Outcome);
         }
