@@ -23,6 +23,7 @@ internal static class ConnectorsServiceCollectionExtensions
         services.AddSingleton<ConnectorTunnels>();
         services.AddSingleton<ServingRight>();
         services.AddSingleton(_ => new LeaseWatch(ConnectorLeaseStore.HardTtl));
+        services.AddSingleton<LeaseMetrics>();
         services.AddSingleton<ILeaseRenewals, LeaseRenewals>();
         services.TryAddSingleton<IConnectorDirectory, LeaseDirectory>();
         services.TryAddSingleton<IConnectorLeases, GrainLeases>();

@@ -17,11 +17,20 @@ internal interface ILeaseRenewals
 }
 
 /// <inheritdoc cref="ILeaseRenewals"/>
-internal sealed class LeaseRenewals(ConnectorLeaseStore leases, StoreHealth store, IPeerRenewals peers) : ILeaseRenewals
+internal sealed class LeaseRenewals(ConnectorLeaseStore leases, StoreHealth store, IPeerRenewals peers, LeaseMetrics metrics, TimeProvider time) : ILeaseRenewals
 {
     private static readonly Dictionary<Guid, (string Code, string Message)> NothingLost = [];
 
     public async Task<LeaseTurn?> TurnAsync(IReadOnlyCollection<ConnectorTunnel> tunnels, bool renew, CancellationToken cancellationToken)
+    {
+        var begun = time.GetTimestamp();
+        var turn = await AskAsync(tunnels, renew, cancellationToken);
+        if (turn?.Renewed is { } renewed)
+            metrics.Renewed(renewed.Count, time.GetElapsedTime(begun));
+        return turn;
+    }
+
+    private async Task<LeaseTurn?> AskAsync(IReadOnlyCollection<ConnectorTunnel> tunnels, bool renew, CancellationToken cancellationToken)
     {
         if (!store.Reachable) return await ThroughPeerAsync(tunnels, renew, cancellationToken);
         using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, store.Outage);

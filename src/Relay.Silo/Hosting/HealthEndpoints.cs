@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Relay.Silo.Connectors;
 using Relay.Silo.Grid;
 using Relay.Silo.History;
 using Relay.Silo.Sessions;
@@ -36,7 +37,7 @@ internal static class HealthEndpoints
         return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count, new SpoolLevel(spool.Records, spool.Bytes, Age(spool, time), parked.Count)), HealthJson.Default.SiloHealth);
     }
 
-    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, GridHealth grid, Spool.Spool spool, ParkedFacts parked, HistoryDelivery delivery, TimeProvider time, DrainState drain, StreamMetrics streams, RevocationMetrics revocation)
+    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, GridHealth grid, Spool.Spool spool, ParkedFacts parked, HistoryDelivery delivery, TimeProvider time, DrainState drain, StreamMetrics streams, LeaseMetrics leases, RevocationMetrics revocation)
     {
         var text = new StringBuilder($"""
             # HELP relay_sessions Sessions that live on this silo.
@@ -76,6 +77,7 @@ internal static class HealthEndpoints
             """);
         text.Append(System.Globalization.CultureInfo.InvariantCulture, $"# HELP relay_draining Whether this silo takes no new work.\n# TYPE relay_draining gauge\nrelay_draining {(drain.IsDraining ? 1 : 0)}\n");
         streams.Render(text);
+        leases.Render(text);
         revocation.Render(text);
         return TypedResults.Text(text.ToString(), "text/plain; version=0.0.4");
     }

@@ -130,7 +130,7 @@ internal sealed class TestSilo : IAsyncDisposable
         var watch = new LeaseWatch(ConnectorLeaseStore.HardTtl);
         var peers = new ScriptedPeer();
         var health = new GridHealth();
-        var keeper = new TunnelKeeper(tunnels, leases, records, directory, new LeaseRenewals(leases, store, peers), right, watch, time, NullLogger<TunnelKeeper>.Instance);
+        var keeper = new TunnelKeeper(tunnels, leases, records, directory, new LeaseRenewals(leases, store, peers, new LeaseMetrics(tunnels), time), right, watch, time, NullLogger<TunnelKeeper>.Instance);
         var attacher = new ConnectorAttacher(
             new TokenAdmission(grid.Tokens, grid.Authorities), leases, tunnels, probe, records, identity, right, fence, watch, health, store, time, NullLogger<ConnectorAttacher>.Instance);
         var address = connectorSocket.LocalEndPoint!.ToString()!;
