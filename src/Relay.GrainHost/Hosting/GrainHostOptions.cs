@@ -20,6 +20,12 @@ public sealed class GrainHostOptions
     /// <summary>Software version for the membership table. Default: empty.</summary>
     public string Version { get; set; } = "";
 
+    /// <summary>
+    /// Completes when the membership table can be asked: the process then starts without waiting, and this silo joins as soon as it can.
+    /// Default: null, a table that cannot be asked stops the start. May be set until the service starts.
+    /// </summary>
+    public Func<CancellationToken, Task>? JoinWhen { get; set; }
+
     /// <summary>Assemblies with grain interfaces, messages and classes. All silos must have the same.</summary>
     public IList<Assembly> GrainAssemblies { get; } = [];
 

@@ -15,4 +15,7 @@ public sealed partial class GrainSilo
 
     [LoggerMessage(EventId = 3504, Level = LogLevel.Warning, Message = "A round of the membership failed: {Error}")]
     private partial void LogRoundFailed(string error);
+
+    [LoggerMessage(EventId = 3505, Level = LogLevel.Warning, Message = "The silo has not joined yet: {Error}")]
+    private partial void LogNotJoined(string error);
 }

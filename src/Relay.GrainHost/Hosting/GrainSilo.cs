@@ -103,12 +103,18 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
         if (_options.Validate() is { Count: > 0 } errors) throw new InvalidOperationException("The grain host's options are not valid: " + string.Join(" ", errors));
         _router.Clock.Update();
         _lastTick = _time.GetTimestamp();
-        _ticker = _time.CreateTimer(static silo => ((GrainSilo)silo!).Tick(), this, CoarseClock.Step, CoarseClock.Step);
+        _ticker ??= _time.CreateTimer(static silo => ((GrainSilo)silo!).Tick(), this, CoarseClock.Step, CoarseClock.Step);
         await _membership.JoinAsync(cancellationToken).ConfigureAwait(false);
+        if (_loops.Count > 0) return;
         _loops.Add(LoopAsync(_options.RefreshInterval, _membership.TryRefreshAsync));
         _loops.Add(LoopAsync(_options.HeartbeatInterval, _membership.HeartbeatAsync));
         _loops.Add(LoopAsync(_options.ProbeInterval, _detector.RoundAsync));
     }
+
+    /// <summary>What was once read of the membership table, for <see cref="IMembership.Members"/> until it can be read. Before <see cref="JoinAsync"/>; no grain is placed by it.</summary>
+    public void Remember(IReadOnlyCollection<SiloMember> members) => _membership.Remember(members);
+
+    internal void ReportNotJoined(Exception exception) => LogNotJoined(exception.Message);
 
     /// <summary>Opens this silo to grains of the others. Its listener must be up.</summary>
     public Task ActivateAsync(CancellationToken cancellationToken) => _membership.ActivateAsync(cancellationToken);

@@ -47,6 +47,9 @@ internal sealed partial class MembershipAgent : IMembership, IDisposable
 
     public MembershipSnapshot Snapshot => _snapshot;
 
+    /// <summary>What was once read, until it is read again: not what grains are placed by.</summary>
+    public void Remember(IReadOnlyCollection<SiloMember> members) => _snapshot = new MembershipSnapshot(0, DateTimeOffset.MinValue, [.. members]);
+
     /// <summary>Adds this silo to the table; it hosts grains for itself from now on, for others once it is active.</summary>
     public async Task JoinAsync(CancellationToken cancellationToken)
     {
@@ -55,6 +58,9 @@ internal sealed partial class MembershipAgent : IMembership, IDisposable
         while (true)
         {
             var snapshot = await _table.ReadAsync(cancellationToken).ConfigureAwait(false);
+
+            // An earlier try got that far and was not told.
+            if (snapshot.Members.Any(IsLocal)) break;
             if (await _table.TryInsertAsync(self, snapshot.Version, cancellationToken).ConfigureAwait(false)) break;
         }
 
