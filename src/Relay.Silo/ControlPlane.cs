@@ -1,7 +1,9 @@
 using System.Text;
+using Microsoft.Extensions.Logging.Abstractions;
 using Relay.Protocol.Tokens;
 using Relay.Silo.Authorities;
 using Relay.Silo.Identity;
+using Relay.Silo.LocalSnapshots;
 using Relay.Silo.Secrets;
 using Relay.Silo.Storage;
 
@@ -13,8 +15,10 @@ namespace Relay.Silo;
 /// </summary>
 internal sealed class ControlPlane : IAsyncDisposable
 {
-    private ControlPlane(RelayDatabase database, SecretVault vault, GridAuthorities authorities, Passwords passwords, string? firstPassword)
+    private ControlPlane(RelayDatabase database, SecretVault vault, AuthorityRows authorityRows, GridAuthorities authorities, Passwords passwords, ReadOnlyStart start, string? firstPassword)
     {
+        AuthorityRows = authorityRows;
+        Start = start;
         Database = database;
         Vault = vault;
         Authorities = authorities;
@@ -27,6 +31,12 @@ internal sealed class ControlPlane : IAsyncDisposable
     public SecretVault Vault { get; }
 
     public GridAuthorities Authorities { get; }
+
+    /// <summary>What <see cref="Authorities"/> were opened from.</summary>
+    public AuthorityRows AuthorityRows { get; }
+
+    /// <summary>Whether this start is one without the store.</summary>
+    public ReadOnlyStart Start { get; }
 
     public Passwords Passwords { get; }
 
@@ -45,8 +55,8 @@ internal sealed class ControlPlane : IAsyncDisposable
             var isNew = !await GridBootstrap.IsDoneAsync(database.DataSource, cancellationToken);
             var vault = new SecretVault(await MasterKey.LoadAsync(options.MasterKeyFile, mayCreate: isNew, cancellationToken));
             var first = isNew ? await GridBootstrap.RunAsync(database.DataSource, vault, passwords, options.BootstrapFile, time, cancellationToken) : null;
-            var authorities = await GridAuthorities.LoadAsync(database.DataSource, vault, time, cancellationToken);
-            return new ControlPlane(database, vault, authorities, passwords, first);
+            var rows = await GridAuthorities.ReadAsync(database.DataSource, cancellationToken);
+            return new ControlPlane(database, vault, rows, GridAuthorities.Open(rows, vault, time), passwords, new ReadOnlyStart(null, time.GetUtcNow()), first);
         }
         catch
         {
@@ -54,6 +64,21 @@ internal sealed class ControlPlane : IAsyncDisposable
             await database.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>Opens what the silo's disk has, while the database is away; when that is back, it is looked at before anything uses it.</summary>
+    /// <param name="database">Npgsql connection string.</param>
+    /// <exception cref="StorageException">The keys do not open.</exception>
+    public static ControlPlane OpenWithoutStore(string database, LocalSnapshot snapshot, SecretVault vault, TimeProvider time)
+    {
+        var rows = snapshot.Grid.Authorities;
+        var authorities = GridAuthorities.Open(rows, vault, time);
+        var store = RelayDatabase.OpenLater(database, async (source, cancellation) =>
+        {
+            await GridBootstrap.RequireAsync(source, rows.Grid.GridId, cancellation);
+            await Migrations.ApplyAsync(source, NullLogger.Instance, cancellation);
+        });
+        return new ControlPlane(store, vault, rows, authorities, new Passwords(), new ReadOnlyStart(snapshot, time.GetUtcNow()), firstPassword: null);
     }
 
     /// <summary>Writes a token for the embedded gateway to <paramref name="path"/> (0600), unless a good one for this address is there.</summary>

@@ -10,12 +10,14 @@ internal static class ControlPlaneServices
     /// <summary>Registers what <see cref="ControlPlane.OpenAsync"/> made; the control plane stays the caller's to dispose.</summary>
     public static IServiceCollection AddControlPlane(this IServiceCollection services, ControlPlane control)
     {
+        services.AddSingleton(control);
         services.AddSingleton(control.Database);
         services.AddSingleton(control.Database.DataSource);
-        services.AddSingleton<IStoreProbe>(control.Database.Probe);
+        services.AddSingleton(control.Database.Probe);
+        services.AddSingleton(control.Start);
         services.AddSingleton(s =>
         {
-            var health = new StoreHealth(s.GetRequiredService<IStoreProbe>(), reachable: true, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<StoreHealth>>());
+            var health = new StoreHealth(s.GetRequiredService<IStoreProbe>(), reachable: !control.Start.IsActive, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<StoreHealth>>());
             // Connections into an outage are not worth keeping: some would only be found dead when they are used again.
             health.Changed += () =>
             {

@@ -60,6 +60,15 @@ public static class GridRoutes
     /// <summary>Silo to silo: writes that a version is in force there, as <see cref="PeerChanges"/>.</summary>
     public const string PeerAcknowledgement = "/grid/v1/peers/acknowledgement";
 
+    /// <summary>Silo to silo: the versions of organizations that the asked one decides by, from memory; for one that was started without the store.</summary>
+    public const string PeerVersions = "/grid/v1/peers/versions";
+
+    /// <summary>Silo to silo: what an organization's decisions depend on there, as <see cref="PeerVersions"/>.</summary>
+    public const string PeerRows = "/grid/v1/peers/rows";
+
+    /// <summary>Silo to silo: which connectors are attached to the asked one, for one that cannot look it up.</summary>
+    public const string PeerTunnels = "/grid/v1/peers/tunnels";
+
     /// <summary>Silo to silo, see <see cref="Relay.Protocol.Grid.PathsLost"/>.</summary>
     public const string PathsLost = "/grid/v1/peer/paths_lost";
 

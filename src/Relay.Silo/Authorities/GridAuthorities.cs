@@ -43,13 +43,25 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
 
     public SshPrivateKey GatewayHostKey { get; }
 
-    /// <summary>Opens the keys of a grid that was set up before.</summary>
-    /// <exception cref="StorageException">They do not open with this master key.</exception>
-    public static async Task<GridAuthorities> LoadAsync(NpgsqlDataSource database, SecretVault vault, TimeProvider time, CancellationToken cancellationToken)
+    /// <summary>Reads the keys of a grid that was set up before.</summary>
+    public static async Task<AuthorityRows> ReadAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        var grid = await connection.QuerySingleAsync<GridRow>(new CommandDefinition("SELECT grid_id, ca_certificate, ca_key, signing_key, gateway_host_key FROM grid", cancellationToken: cancellationToken));
-        var organizations = await connection.QueryAsync<OrganizationRow>(new CommandDefinition("SELECT organization_id, user_ca, ssh_ca, user_ca_public, ssh_ca_public FROM organization", cancellationToken: cancellationToken));
+        var grid = await connection.QuerySingleAsync<AuthorityRows.GridRow>(new CommandDefinition("SELECT grid_id, ca_certificate, ca_key, signing_key, gateway_host_key FROM grid", cancellationToken: cancellationToken));
+        var organizations = await connection.QueryAsync<AuthorityRows.OrganizationRow>(new CommandDefinition("SELECT organization_id, user_ca, ssh_ca, user_ca_public, ssh_ca_public FROM organization", cancellationToken: cancellationToken));
+        return new AuthorityRows { Grid = grid, Organizations = organizations.AsList() };
+    }
+
+    /// <summary><see cref="ReadAsync"/> and <see cref="Open"/>.</summary>
+    /// <exception cref="StorageException">They do not open with this master key.</exception>
+    public static async Task<GridAuthorities> LoadAsync(NpgsqlDataSource database, SecretVault vault, TimeProvider time, CancellationToken cancellationToken) =>
+        Open(await ReadAsync(database, cancellationToken), vault, time);
+
+    /// <summary>Opens the keys.</summary>
+    /// <exception cref="StorageException">They do not open with this master key.</exception>
+    public static GridAuthorities Open(AuthorityRows rows, SecretVault vault, TimeProvider time)
+    {
+        var grid = rows.Grid;
         try
         {
             return new GridAuthorities(
@@ -57,7 +69,7 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
                 OpenCa(grid, vault),
                 OpenSigningKey(grid, vault),
                 OpenSshKey(vault, SecretPlace.Grid("gateway_host_key", grid.GridId), grid.GatewayHostKey),
-                organizations.ToFrozenDictionary(o => o.OrganizationId, o => new OrganizationKeys(
+                rows.Organizations.ToFrozenDictionary(o => o.OrganizationId, o => new OrganizationKeys(
                     OpenSshKey(vault, SecretPlace.Organization("user_ca", o.OrganizationId), o.UserCa),
                     OpenSshKey(vault, SecretPlace.Organization("ssh_ca", o.OrganizationId), o.SshCa),
                     o.UserCaPublic,
@@ -192,7 +204,7 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
     private OrganizationKeys Keys(Guid organizationId) =>
         _organizations.TryGetValue(organizationId, out var keys) ? keys : throw new InvalidOperationException($"there is no organization {organizationId}");
 
-    private static X509Certificate2 OpenCa(GridRow grid, SecretVault vault)
+    private static X509Certificate2 OpenCa(AuthorityRows.GridRow grid, SecretVault vault)
     {
         using var certificate = X509CertificateLoader.LoadCertificate(grid.CaCertificate);
         var pkcs8 = vault.Open(SecretPlace.Grid("ca_key", grid.GridId), grid.CaKey);
@@ -202,7 +214,7 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
         return certificate.CopyWithPrivateKey(key);
     }
 
-    private static Ed25519PrivateKey OpenSigningKey(GridRow grid, SecretVault vault)
+    private static Ed25519PrivateKey OpenSigningKey(AuthorityRows.GridRow grid, SecretVault vault)
     {
         var seed = vault.Open(SecretPlace.Grid("signing_key", grid.GridId), grid.SigningKey);
         var key = Ed25519PrivateKey.FromSeed(seed);
@@ -219,30 +231,4 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
     }
 
     private sealed record OrganizationKeys(SshPrivateKey UserCa, SshPrivateKey SshCa, string UserCaLine, string SshCaLine);
-
-    private sealed class GridRow
-    {
-        public Guid GridId { get; init; }
-
-        public byte[] CaCertificate { get; init; } = [];
-
-        public byte[] CaKey { get; init; } = [];
-
-        public byte[] SigningKey { get; init; } = [];
-
-        public byte[] GatewayHostKey { get; init; } = [];
-    }
-
-    private sealed class OrganizationRow
-    {
-        public Guid OrganizationId { get; init; }
-
-        public byte[] UserCa { get; init; } = [];
-
-        public byte[] SshCa { get; init; } = [];
-
-        public string UserCaPublic { get; init; } = "";
-
-        public string SshCaPublic { get; init; } = "";
-    }
 }

@@ -33,6 +33,22 @@ internal static class GridBootstrap
         return await connection.ExecuteScalarAsync<bool>(new CommandDefinition("SELECT EXISTS (SELECT 1 FROM grid)", cancellationToken: cancellationToken));
     }
 
+    /// <exception cref="StorageException">It is not the database of that grid.</exception>
+    public static async Task RequireAsync(NpgsqlDataSource database, Guid gridId, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        try
+        {
+            var found = await connection.QuerySingleOrDefaultAsync<Guid?>(new CommandDefinition("SELECT grid_id FROM grid", cancellationToken: cancellationToken));
+            if (found != gridId)
+                throw new StorageException(found is null ? "the database that is back has no grid" : $"the database that is back is of another grid ({found}, not {gridId})");
+        }
+        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.UndefinedTable)
+        {
+            throw new StorageException("the database that is back is empty", e);
+        }
+    }
+
     /// <summary>Sets the grid up unless that was done before.</summary>
     /// <param name="passwordFile">Where the password is also written (0600), before anything is committed; null: nowhere.</param>
     /// <returns>The first administrator's password, which exists nowhere else from now on; null: it was done before.</returns>

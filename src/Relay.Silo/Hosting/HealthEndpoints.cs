@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Relay.Silo.Connectors;
 using Relay.Silo.Grid;
 using Relay.Silo.History;
+using Relay.Silo.LocalSnapshots;
 using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
 using Relay.Silo.Storage;
@@ -29,15 +30,18 @@ internal static class HealthEndpoints
         : store.Reachable ? TypedResults.Text("ready\n")
         : TypedResults.Text("the database does not answer\n", statusCode: StatusCodes.Status503ServiceUnavailable);
 
-    private static JsonHttpResult<SiloHealth> Health(StoreHealth store, GridHealth grid, DrainState drain, SiloIdentity self, SessionRegistry sessions, Spool.Spool spool, ParkedFacts parked, TimeProvider time)
+    private static JsonHttpResult<SiloHealth> Health(
+        StoreHealth store, GridHealth grid, DrainState drain, SiloIdentity self, SessionRegistry sessions, SnapshotCell snapshots, ReadOnlyStart start, Spool.Spool spool, ParkedFacts parked, TimeProvider time)
     {
+        var readOnly = start.IsActive ? new ReadOnlyState(start.Since, start.Snapshot!.ConfirmedAt, snapshots.Versions()) : null;
         var status = drain.IsDraining ? "draining: takes no new work and stops when its sessions are over, or at the limit"
+            : readOnly is not null ? $"read-only: started without the store at {start.Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC, decides by the snapshot that the store confirmed at {readOnly.ConfirmedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC (version {string.Join(", ", readOnly.Versions.Values)}); joins the grid when the database is back"
             : store.Reachable ? "ok"
             : $"the database cannot be reached since {store.Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC: sessions go on, changes are not possible";
-        return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count, new SpoolLevel(spool.Records, spool.Bytes, Age(spool, time), parked.Count)), HealthJson.Default.SiloHealth);
+        return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count, new SpoolLevel(spool.Records, spool.Bytes, Age(spool, time), parked.Count), readOnly), HealthJson.Default.SiloHealth);
     }
 
-    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, GridHealth grid, Spool.Spool spool, ParkedFacts parked, HistoryDelivery delivery, TimeProvider time, DrainState drain, StreamMetrics streams, LeaseMetrics leases, RevocationMetrics revocation)
+    private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, ReadOnlyStart start, GridHealth grid, Spool.Spool spool, ParkedFacts parked, HistoryDelivery delivery, TimeProvider time, DrainState drain, StreamMetrics streams, LeaseMetrics leases, RevocationMetrics revocation)
     {
         var text = new StringBuilder($"""
             # HELP relay_sessions Sessions that live on this silo.
@@ -55,6 +59,9 @@ internal static class HealthEndpoints
             # HELP relay_grid_majority_reachable Whether a majority of the silos answers this one.
             # TYPE relay_grid_majority_reachable gauge
             relay_grid_majority_reachable {(grid.MajorityReachable ? 1 : 0)}
+            # HELP relay_read_only Whether this silo was started without the store and has not reached it yet.
+            # TYPE relay_read_only gauge
+            relay_read_only {(start.IsActive ? 1 : 0)}
             # HELP relay_spool_records Facts of history that wait on this silo's disk for the store.
             # TYPE relay_spool_records gauge
             relay_spool_records {spool.Records}
@@ -87,7 +94,13 @@ internal static class HealthEndpoints
 
 /// <summary>The answer of /health.</summary>
 /// <param name="Status">"ok", or one sentence about what is not.</param>
-internal sealed record SiloHealth(string Status, string Silo, StoreReach Store, GridReach Grid, int Sessions, SpoolLevel Spool);
+/// <param name="ReadOnly">Null: the silo has read the store.</param>
+internal sealed record SiloHealth(string Status, string Silo, StoreReach Store, GridReach Grid, int Sessions, SpoolLevel Spool, ReadOnlyState? ReadOnly);
+
+/// <summary>A silo that was started without the store and has not reached it yet.</summary>
+/// <param name="ConfirmedAt">When the store last confirmed the snapshot that was on disk.</param>
+/// <param name="Versions">By which version of each organization it decides now.</param>
+internal sealed record ReadOnlyState(DateTimeOffset Since, DateTimeOffset ConfirmedAt, IReadOnlyDictionary<Guid, long> Versions);
 
 /// <summary>Whether the silo reaches the store directly, and since when that is so.</summary>
 internal sealed record StoreReach(bool Reachable, DateTimeOffset Since);

@@ -10,6 +10,7 @@ using Relay.Silo.GrainHosting;
 using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.History;
+using Relay.Silo.LocalSnapshots;
 using Relay.Silo.Recordings;
 using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
@@ -64,11 +65,13 @@ internal sealed partial class SiloHost : IAsyncDisposable
             {
                 control = await StoreWait.OpenAsync(
                     cancellation => ControlPlane.OpenAsync(ControlPlaneOptions(options), loggers, time, cancellation),
+                    cancellation => StartFromDisk.TryOpenAsync(options, loggers.CreateLogger(typeof(StartFromDisk).FullName!), time, cancellation),
                     options, kestrel => ConfigureApi(kestrel, options), logging => ConfigureLogging(logging, options), time, cancellationToken);
             }
 
             app = Build(options, endpoints, control, time, configure);
-            await control.WriteGatewayTokenAsync(Path.Combine(options.StateDirectory, "gateway.token"), endpoints.Grid, cancellationToken);
+            if (!control.Start.IsActive)
+                await control.WriteGatewayTokenAsync(Path.Combine(options.StateDirectory, "gateway.token"), endpoints.Grid, cancellationToken);
             await app.StartAsync(cancellationToken);
             var silo = new SiloHost(app, control, endpoints);
             silo.ReportReady();
@@ -128,13 +131,15 @@ internal sealed partial class SiloHost : IAsyncDisposable
         builder.Services
             .AddFencing()
             .AddSnapshots()
+            .AddLocalSnapshots(options)
             .AddHistory(options)
             .AddRecordings()
             .AddSessions()
             .AddGrid()
             .AddConnectors()
             .AddRelayApi()
-            .AddHostedService<SiloDrain>();
+            .AddHostedService<SiloDrain>()
+            .AddHostedService<StoreReturn>();
         configure?.Invoke(builder.Services);
 
         var app = builder.Build();

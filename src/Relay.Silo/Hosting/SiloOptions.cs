@@ -53,6 +53,15 @@ internal sealed record SiloOptions
     /// <summary>Where that history waits. By name: silos that share a state folder, as in a test, must not share a spool.</summary>
     public string SpoolDirectory => Path.Combine(StateDirectory, "spool", Name);
 
+    /// <summary>
+    /// How long ago the store may have confirmed this silo's last snapshot for the silo to decide by it when it is started without the
+    /// store: meanwhile rights may have been taken away that it has not heard of. Zero: none is kept or used. Default: 1 hour.
+    /// </summary>
+    public TimeSpan SnapshotMaxAge { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>Where that snapshot is. By name, as <see cref="SpoolDirectory"/>.</summary>
+    public string SnapshotDirectory => Path.Combine(StateDirectory, "snapshot", Name);
+
     /// <summary>How long sessions that go through this silo may go on after SIGTERM. Zero ends them at once. Default: 5 minutes.</summary>
     public TimeSpan DrainTime { get; init; } = TimeSpan.FromMinutes(5);
 

@@ -27,6 +27,7 @@ internal sealed class SiloOptionsReader
         ("connector-advertise", "host:port under which they reach this silo; default: the listening address"),
         ("bootstrap-file", "write the first administrator's password there (0600), not to standard output; default: none"),
         ("spool-limit-mib", "history that may wait in STATE_DIR/spool while the database is away, in MiB; default 1024"),
+        ("snapshot-max-age-minutes", "how old the last snapshot in STATE_DIR/snapshot may be for a start without the database; default 60; 0 keeps none"),
         ("drain-seconds", "how long sessions may go on after SIGTERM; default 300; a second signal ends them at once"),
         ("log-level", "trace, debug, information (default), warning, error"),
         .. GrainHostSettings.Known,
@@ -145,6 +146,7 @@ internal sealed class SiloOptionsReader
             BootstrapFile = Value("bootstrap-file") is { } file ? Path.GetFullPath(file) : null,
             GrainHost = grainHost,
             SpoolLimitBytes = SpoolLimit(),
+            SnapshotMaxAge = SnapshotAge(),
             DrainTime = Drain(),
             LogLevel = Level(),
         };
@@ -196,6 +198,16 @@ internal sealed class SiloOptionsReader
             return limit * Mebibyte;
         Fail("spool-limit-mib", "must be a number of MiB, 16 to 1048576");
         return 1024 * Mebibyte;
+    }
+
+    private TimeSpan SnapshotAge()
+    {
+        if (Value("snapshot-max-age-minutes") is not { } text)
+            return TimeSpan.FromHours(1);
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var minutes) && minutes <= 10_080)
+            return TimeSpan.FromMinutes(minutes);
+        Fail("snapshot-max-age-minutes", "must be a whole number of minutes from 0 to 10080");
+        return TimeSpan.Zero;
     }
 
     private TimeSpan Drain()

@@ -7,8 +7,8 @@ using Relay.Silo.Storage;
 namespace Relay.Silo.Hosting;
 
 /// <summary>
-/// A silo that is started again while the store is away: it says so on /health, refuses everything else, and goes on to start when the
-/// store is back. Without the store it could open no session: where connectors are, and whether a tunnel may be held, is in the store.
+/// A silo that is started again while the store is away. With a last snapshot on its disk it starts read-only from that; without one
+/// that can be used it says so on /health, refuses everything else, and goes on to start when the store is back.
 /// </summary>
 internal static partial class StoreWait
 {
@@ -16,11 +16,12 @@ internal static partial class StoreWait
 
     /// <summary>Opens the control plane, however long the store is away. A silo that has never started before does not wait.</summary>
     /// <param name="open">Opens it once.</param>
+    /// <param name="fromDisk">Opens it without the store; null: there is nothing to start from.</param>
     /// <param name="configureApi">The API's listener.</param>
     /// <exception cref="StorageException">It cannot be opened, and not because the store is away; or this is the first start.</exception>
     /// <exception cref="OperationCanceledException">The process is to end.</exception>
     public static async Task<ControlPlane> OpenAsync(
-        Func<CancellationToken, Task<ControlPlane>> open, SiloOptions options, Action<KestrelServerOptions> configureApi, Action<ILoggingBuilder> configureLogging, TimeProvider time, CancellationToken cancellationToken)
+        Func<CancellationToken, Task<ControlPlane>> open, Func<CancellationToken, Task<ControlPlane?>> fromDisk, SiloOptions options, Action<KestrelServerOptions> configureApi, Action<ILoggingBuilder> configureLogging, TimeProvider time, CancellationToken cancellationToken)
     {
         try
         {
@@ -32,6 +33,8 @@ internal static partial class StoreWait
                 throw e as StorageException ?? new StorageException($"cannot use the database: {e.Message}", e);
         }
 
+        if (await fromDisk(cancellationToken) is { } readOnly)
+            return readOnly;
         var since = time.GetUtcNow();
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "relay-silo" });
         configureLogging(builder.Logging);

@@ -24,16 +24,17 @@ internal sealed partial class SnapshotAcks(ISnapshotAckStore store, RevocationMe
     /// <summary>A version is in use from now on.</summary>
     /// <param name="previous">The version before; null: there was none here.</param>
     /// <param name="closings">From the observers.</param>
-    public void Applied(Guid organizationId, long? previous, long version, IReadOnlyList<Task> closings)
+    /// <param name="kept">Over when no earlier version would be decided by after a crash; null: it already is.</param>
+    public void Applied(Guid organizationId, long? previous, long version, IReadOnlyList<Task> closings, Task? kept = null)
     {
         var closed = closings.Select(StampAsync).ToArray();
 
         // One after the other: a version says that everything of the earlier ones is closed too.
         _tails.AddOrUpdate(
             organizationId,
-            static (_, a) => a.Self.FollowAsync(Task.CompletedTask, a.Id, a.Previous, a.Version, a.Closed),
-            static (_, tail, a) => a.Self.FollowAsync(tail, a.Id, a.Previous, a.Version, a.Closed),
-            (Self: this, Id: organizationId, Previous: previous, Version: version, Closed: closed));
+            static (_, a) => a.Self.FollowAsync(Task.CompletedTask, a.Id, a.Previous, a.Version, a.Closed, a.Kept),
+            static (_, tail, a) => a.Self.FollowAsync(tail, a.Id, a.Previous, a.Version, a.Closed, a.Kept),
+            (Self: this, Id: organizationId, Previous: previous, Version: version, Closed: closed, Kept: kept ?? Task.CompletedTask));
     }
 
     /// <summary>Everything applied so far is acknowledged, or never will be.</summary>
@@ -65,7 +66,7 @@ internal sealed partial class SnapshotAcks(ISnapshotAckStore store, RevocationMe
         return time.GetTimestamp();
     }
 
-    private async Task FollowAsync(Task before, Guid organizationId, long? previous, long version, Task<long>[] closings)
+    private async Task FollowAsync(Task before, Guid organizationId, long? previous, long version, Task<long>[] closings, Task kept)
     {
         await before;
         Task all = Task.WhenAll(closings);
@@ -86,6 +87,7 @@ internal sealed partial class SnapshotAcks(ISnapshotAckStore store, RevocationMe
         if (!all.IsCompleted)
             return;
         var inForce = time.GetTimestamp();
+        await kept.WaitAsync(_stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         while (!_stopping.IsCancellationRequested)
         {
             try

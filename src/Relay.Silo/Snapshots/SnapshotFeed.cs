@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Relay.Silo.LocalSnapshots;
 using Relay.Silo.Storage;
 
 namespace Relay.Silo.Snapshots;
@@ -19,6 +20,9 @@ internal sealed partial class SnapshotFeed : BackgroundService
     private readonly StoreHealth _store;
     private readonly ISnapshotObserver[] _observers;
     private readonly SnapshotAcks _acks;
+    private readonly LocalSnapshotKeeper _keeper;
+    private readonly ReadOnlyStart _start;
+    private readonly IPeerAnswers _peers;
     private readonly TimeProvider _time;
     private readonly ILogger<SnapshotFeed> _logger;
     private readonly Wakeup _wakeup = new();
@@ -26,7 +30,7 @@ internal sealed partial class SnapshotFeed : BackgroundService
     private int _outages;
     private int _reloaded;
 
-    public SnapshotFeed(SnapshotCell cell, SnapshotLoader loader, DatabaseSignals signals, StoreHealth store, IEnumerable<ISnapshotObserver> observers, SnapshotAcks acks, TimeProvider time, ILogger<SnapshotFeed> logger)
+    public SnapshotFeed(SnapshotCell cell, SnapshotLoader loader, DatabaseSignals signals, StoreHealth store, IEnumerable<ISnapshotObserver> observers, SnapshotAcks acks, LocalSnapshotKeeper keeper, ReadOnlyStart start, IPeerAnswers peers, TimeProvider time, ILogger<SnapshotFeed> logger)
     {
         _cell = cell;
         _loader = loader;
@@ -34,13 +38,19 @@ internal sealed partial class SnapshotFeed : BackgroundService
         _store = store;
         _observers = [.. observers];
         _acks = acks;
+        _keeper = keeper;
+        _start = start;
+        _peers = peers;
         _time = time;
         _logger = logger;
     }
 
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        await RefreshAsync(cancellationToken);
+        if (_start.IsActive)
+            await StartFromDiskAsync(cancellationToken);
+        else
+            await RefreshAsync(cancellationToken);
         _signals.OrganizationChanged += _wakeup.Set;
         _store.Changed += OnStoreChanged;
         await base.StartAsync(cancellationToken);
@@ -60,7 +70,14 @@ internal sealed partial class SnapshotFeed : BackgroundService
             try
             {
                 await _wakeup.WaitAsync(PollInterval, _time, stoppingToken);
+                if (_start.IsActive && !_store.Reachable)
+                {
+                    await FollowPeersAsync(stoppingToken);
+                    continue;
+                }
+
                 await RefreshAsync(stoppingToken);
+                _start.End();
                 if (_failing)
                     LogRecovered(_logger);
                 _failing = false;
@@ -102,11 +119,10 @@ internal sealed partial class SnapshotFeed : BackgroundService
         {
             try
             {
-                if (await _loader.LoadAsync(organizationId, cancellationToken) is { } snapshot)
+                if (await _loader.RowsAsync(organizationId, cancellationToken) is { } rows)
                 {
-                    _cell.Swap(snapshot);
-                    LogSwapped(_logger, organizationId, snapshot.Version);
-                    _acks.Applied(organizationId, mine.TryGetValue(organizationId, out var previous) ? previous : null, snapshot.Version, Tell(organizationId, snapshot));
+                    var (closing, kept) = Apply(rows);
+                    _acks.Applied(organizationId, mine.TryGetValue(organizationId, out var previous) ? previous : null, rows.Head.Version, closing, kept);
                 }
                 else
                 {
@@ -123,11 +139,64 @@ internal sealed partial class SnapshotFeed : BackgroundService
         }
 
         _reloaded = outages;
+        _keeper.Confirm();
+    }
+
+    private async Task StartFromDiskAsync(CancellationToken cancellationToken)
+    {
+        // Whatever the store says when it is back counts, whichever version it calls it.
+        Interlocked.Increment(ref _outages);
+        foreach (var organization in _start.Snapshot!.Organizations)
+        {
+            _cell.Swap(_loader.Build(organization.Rows));
+            _keeper.Known(organization);
+        }
+
+        await FollowPeersAsync(cancellationToken);
+    }
+
+    // SECURITY: what was taken away while this silo was not running, peers that were know. Who does not answer may be away with the store.
+    private async Task FollowPeersAsync(CancellationToken cancellationToken)
+    {
+        var mine = _cell.Versions();
+        foreach (var (organizationId, (version, peer)) in await _peers.VersionsAsync(cancellationToken))
+        {
+            if (mine.TryGetValue(organizationId, out var own) && own >= version)
+                continue;
+            try
+            {
+                if (await _peers.RowsAsync(peer, organizationId, cancellationToken) is { } rows && rows.Head.Version >= version)
+                {
+                    _ = Apply(rows);
+                    LogFollowed(_logger, organizationId, rows.Head.Version, peer);
+                }
+                else if (mine.ContainsKey(organizationId))
+                {
+                    LogOvertaken(_logger, organizationId, own, version, peer);
+                    Forget(organizationId);
+                }
+            }
+            catch (Exception e) when (e is InvalidDataException or JsonException)
+            {
+                LogUnreadable(_logger, organizationId, e.Message);
+                Forget(organizationId);
+            }
+        }
+    }
+
+    private (Task[] Closing, Task Kept) Apply(SnapshotRows rows)
+    {
+        var snapshot = _loader.Build(rows);
+        _cell.Swap(snapshot);
+        var kept = _keeper.Apply(rows);
+        LogSwapped(_logger, snapshot.OrganizationId, snapshot.Version);
+        return (Tell(snapshot.OrganizationId, snapshot), kept);
     }
 
     private void Forget(Guid organizationId)
     {
         _cell.Remove(organizationId);
+        _keeper.Forget(organizationId);
         Tell(organizationId, null);
     }
 
@@ -141,6 +210,12 @@ internal sealed partial class SnapshotFeed : BackgroundService
 
     [LoggerMessage(4106, LogLevel.Error, "organization {OrganizationId} cannot be read and is closed: {Reason}")]
     private static partial void LogUnreadable(ILogger logger, Guid organizationId, string reason);
+
+    [LoggerMessage(4110, LogLevel.Warning, "organization {OrganizationId} is at version {Version}, as silo {Peer} has it")]
+    private static partial void LogFollowed(ILogger logger, Guid organizationId, long version, string peer);
+
+    [LoggerMessage(4111, LogLevel.Error, "organization {OrganizationId} is closed: the snapshot on disk is of version {Version}, silo {Peer} decides by {Newer} and cannot tell what that is")]
+    private static partial void LogOvertaken(ILogger logger, Guid organizationId, long version, long newer, string peer);
 
     [LoggerMessage(4105, LogLevel.Information, "organizations are read again")]
     private static partial void LogRecovered(ILogger logger);

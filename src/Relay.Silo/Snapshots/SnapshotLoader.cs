@@ -20,9 +20,9 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
     public Task<IReadOnlyDictionary<Guid, long>> HeadsAsync(CancellationToken cancellationToken) =>
         peers.IsNeeded ? peers.HeadsAsync(cancellationToken) : ReadHeadsAsync(cancellationToken);
 
-    /// <summary>Null: the organization is gone.</summary>
-    public async Task<OrgSnapshot?> LoadAsync(Guid organizationId, CancellationToken cancellationToken) =>
-        await (peers.IsNeeded ? peers.RowsAsync(organizationId, cancellationToken) : ReadAsync(organizationId, cancellationToken)) is { } rows ? Build(rows) : null;
+    /// <summary>What <see cref="Build"/> takes. Null: the organization is gone.</summary>
+    public Task<SnapshotRows?> RowsAsync(Guid organizationId, CancellationToken cancellationToken) =>
+        peers.IsNeeded ? peers.RowsAsync(organizationId, cancellationToken) : ReadAsync(organizationId, cancellationToken);
 
     /// <summary><see cref="HeadsAsync"/>, from the store itself.</summary>
     public async Task<IReadOnlyDictionary<Guid, long>> ReadHeadsAsync(CancellationToken cancellationToken)

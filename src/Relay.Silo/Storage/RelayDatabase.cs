@@ -8,9 +8,11 @@ namespace Relay.Silo.Storage;
 /// </summary>
 internal sealed class RelayDatabase : IAsyncDisposable
 {
+    private const string NotValid = "RELAY_DATABASE is not a valid connection string; example: Host=db;Database=relay;Username=relay;Password=…";
+
     private readonly EmbeddedPostgres? _embedded;
 
-    private RelayDatabase(NpgsqlDataSource dataSource, string connectionString, StoreProbe probe, EmbeddedPostgres? embedded)
+    private RelayDatabase(NpgsqlDataSource dataSource, string connectionString, IStoreProbe probe, EmbeddedPostgres? embedded)
     {
         ConnectionString = connectionString;
         DataSource = dataSource;
@@ -25,7 +27,7 @@ internal sealed class RelayDatabase : IAsyncDisposable
     public string ConnectionString { get; }
 
     /// <summary>Asks whether the database is there, apart from the pool.</summary>
-    public StoreProbe Probe { get; }
+    public IStoreProbe Probe { get; }
 
     /// <summary>True when this process runs the database itself.</summary>
     public bool IsPrivate => _embedded is not null;
@@ -59,8 +61,25 @@ internal sealed class RelayDatabase : IAsyncDisposable
                 throw new StorageException($"cannot use the database: {exception.Message}", exception);
             if (exception is ArgumentException)
                 // The parser's message may quote the string, and with it the password.
-                throw new StorageException("RELAY_DATABASE is not a valid connection string; example: Host=db;Database=relay;Username=relay;Password=…");
+                throw new StorageException(NotValid);
             throw;
+        }
+    }
+
+    /// <summary>A database that is away now: every use of it fails until it is back and <paramref name="check"/> has found it to be the right one.</summary>
+    /// <param name="check">Of the database, migrated; throws when it must not be used.</param>
+    /// <exception cref="StorageException">The connection string is not valid.</exception>
+    public static RelayDatabase OpenLater(string connectionString, Func<NpgsqlDataSource, CancellationToken, Task> check)
+    {
+        try
+        {
+            var settings = new NpgsqlConnectionStringBuilder(connectionString);
+            var admission = new StoreAdmission(CreateProbe(connectionString), Build(new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false }), check);
+            return new RelayDatabase(Build(settings, admission), connectionString, admission, embedded: null);
+        }
+        catch (ArgumentException)
+        {
+            throw new StorageException(NotValid);
         }
     }
 
@@ -70,7 +89,7 @@ internal sealed class RelayDatabase : IAsyncDisposable
     /// <summary>A probe of that database with a connection of its own. Caller disposes.</summary>
     public static StoreProbe CreateProbe(string connectionString) => new(Build(new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false }));
 
-    private static NpgsqlDataSource Build(NpgsqlConnectionStringBuilder settings)
+    private static NpgsqlDataSource Build(NpgsqlConnectionStringBuilder settings, StoreAdmission? admission = null)
     {
         DapperSetup.Apply();
         // A database that is gone must be noticed at once (the driver's own defaults are 15 and 30 s); who needs longer says so.
@@ -82,7 +101,7 @@ internal sealed class RelayDatabase : IAsyncDisposable
         if (!settings.ContainsKey("Cancellation Timeout"))
             settings.CancellationTimeout = -1;
         if (settings.Host?.Contains(',', StringComparison.Ordinal) != true)
-            return new NpgsqlDataSourceBuilder(settings.ConnectionString).Build();
+            return Builder().Build();
 
         // Several hosts are one database that fails over: whichever takes writes. What was known of a host is old at once.
         var session = settings.TargetSessionAttributes is null || settings.TargetSessionAttributes.Equals("any", StringComparison.OrdinalIgnoreCase)
@@ -90,12 +109,21 @@ internal sealed class RelayDatabase : IAsyncDisposable
             : Enum.Parse<TargetSessionAttributes>(settings.TargetSessionAttributes.Replace("-", "", StringComparison.Ordinal), ignoreCase: true);
         settings.TargetSessionAttributes = null;
         settings.HostRecheckSeconds = 0;
-        return new NpgsqlDataSourceBuilder(settings.ConnectionString).BuildMultiHost().WithTargetSession(session);
+        return Builder().BuildMultiHost().WithTargetSession(session);
+
+        NpgsqlDataSourceBuilder Builder()
+        {
+            var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString);
+            if (admission is not null)
+                builder.UsePhysicalConnectionInitializer(_ => admission.Demand(), _ => admission.DemandAsync());
+            return builder;
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
-        await Probe.DisposeAsync();
+        if (Probe is IAsyncDisposable probe)
+            await probe.DisposeAsync();
         await DataSource.DisposeAsync();
         if (_embedded is not null)
             await _embedded.DisposeAsync();

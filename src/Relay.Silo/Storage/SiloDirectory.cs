@@ -9,13 +9,6 @@ internal sealed class SiloDirectory(NpgsqlDataSource database, StoreHealth healt
     private volatile IReadOnlyList<string> _grid = [];
     private volatile IReadOnlyList<string> _connectors = [];
 
-    /// <summary>What was answered last, kept over a restart.</summary>
-    internal (IReadOnlyList<string> Grid, IReadOnlyList<string> Connectors) Last
-    {
-        get => (_grid, _connectors);
-        set => (_grid, _connectors) = value;
-    }
-
     /// <summary>"host:port" where connectors dial the active silos, oldest first. While the store is away: as it was.</summary>
     public async Task<IReadOnlyList<string>> ConnectorAddressesAsync(CancellationToken cancellationToken) =>
         _connectors = await AddressesAsync(_connectors, "SELECT connector_address FROM silo_member WHERE status = 'active' AND connector_address <> '' AND alive_at > now() - interval '1 minute' ORDER BY generation", cancellationToken);

@@ -21,6 +21,7 @@ internal static class GrainHostBuilderExtensions
         services.AddSingleton<IGridLeaving, GridLeaving>();
         services.AddSingleton(s => new SiloIdentity(options.Name, endpoints.Grid, s.GetRequiredService<ILocalSilo>().Incarnation));
         services.AddRelayGrains();
+        services.AddHostedService<LateJoin>();
         services.AddGrainHost(host =>
         {
             host.Address = endpoints.Grid;

@@ -6,6 +6,9 @@ internal static class GrainHostSettings
     /// <summary>Options of relay-silo and what they mean.</summary>
     public static readonly (string Option, string Meaning)[] Known = [];
 
+    /// <summary>Whether a silo on this host can serve before it has reached the store. It joins the others later.</summary>
+    public static bool StartsWithoutStore => true;
+
     /// <returns>What is wrong with the values; empty when nothing is.</returns>
     public static IEnumerable<(string Option, string Problem)> Check(IReadOnlyDictionary<string, string> values) => [];
 }

@@ -13,6 +13,9 @@ internal static class GrainHostSettings
     public static readonly (string Option, string Meaning)[] Known =
         [(PortOption, "grain calls between silos, at the grid's address; default 7446, 0 takes a free one")];
 
+    /// <summary>Whether a silo on this host can serve before it has reached the store. Orleans ends when its membership table cannot be read.</summary>
+    public static bool StartsWithoutStore => false;
+
     /// <returns>What is wrong with the values; empty when nothing is.</returns>
     public static IEnumerable<(string Option, string Problem)> Check(IReadOnlyDictionary<string, string> values)
     {

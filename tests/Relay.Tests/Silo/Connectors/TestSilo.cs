@@ -16,6 +16,7 @@ using Relay.Silo.Connectors;
 using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
+using Relay.Silo.LocalSnapshots;
 using Relay.Silo.Snapshots;
 using Relay.Tests.Silo.Snapshots;
 using Relay.Silo.Storage;
@@ -102,7 +103,9 @@ internal sealed class TestSilo : IAsyncDisposable
         var identity = new SiloIdentity(name, gridSocket.LocalEndPoint!.ToString()!, Guid.NewGuid());
         var leases = new ConnectorLeaseStore(grid.Postgres.DataSource, identity);
         var records = new ConnectorRecords(grid.Postgres.DataSource, identity);
-        var directory = new LeaseDirectory(leases);
+        var storeProbe = new NoProbe();
+        var store = new StoreHealth(storeProbe, reachable: true, time, NullLogger<StoreHealth>.Instance);
+        var directory = new LeaseDirectory(leases, store, new NoPeerAnswers());
         // A silo alone is its own majority: it may always serve, until a test says otherwise.
         var fence = new SiloFence(FenceTimes.Default, new Voter(identity.Address, identity.Incarnation));
         fence.Adopt([fence.Self]);
@@ -117,9 +120,9 @@ internal sealed class TestSilo : IAsyncDisposable
         var signals = new DatabaseSignals(grid.Postgres.DataSource, time, NullLogger<DatabaseSignals>.Instance);
         var tokens = new TokenWatch(tunnels, cell, time, NullLogger<TokenWatch>.Instance);
         var acks = new SnapshotAcks(new OwnSnapshotAcks(new SnapshotAckStore(grid.Postgres.DataSource), new NoWayThroughPeers(), identity), new RevocationMetrics(), time, NullLogger<SnapshotAcks>.Instance);
-        var storeProbe = new NoProbe();
-        var store = new StoreHealth(storeProbe, reachable: true, time, NullLogger<StoreHealth>.Instance);
-        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, new NoWayThroughPeers(), NullLogger<SnapshotLoader>.Instance), signals, store, [tokens], acks, time, NullLogger<SnapshotFeed>.Instance);
+        var start = new ReadOnlyStart(null, time.GetUtcNow());
+        var kept = new LocalSnapshotKeeper(null, null!, null!, identity.Address, start, time, NullLogger<LocalSnapshotKeeper>.Instance);
+        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, new NoWayThroughPeers(), NullLogger<SnapshotLoader>.Instance), signals, store, [tokens], acks, kept, start, new NoPeerAnswers(), time, NullLogger<SnapshotFeed>.Instance);
         Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);

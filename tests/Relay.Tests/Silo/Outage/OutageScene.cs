@@ -1,8 +1,11 @@
 using System.IO.Compression;
 using System.Net;
+using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using Relay.Protocol.Grid;
+using Relay.Silo.Hosting;
+using Relay.Silo.LocalSnapshots;
 using Relay.Silo.Recordings;
 using Relay.Silo.Storage;
 using Relay.TestKit;
@@ -41,6 +44,31 @@ internal sealed class OutageScene : IAsyncDisposable
         return new OutageScene(await TestSilo.StartAsync(with?.Silo, name, postgres, proxy.ConnectionString, spoolLimit), proxy);
     }
 
+    /// <summary>A silo on what a SIGKILL of this one would leave of its snapshot now, under a name of its own; the database is away for it.</summary>
+    /// <param name="copyNow">False: the test has put one there.</param>
+    public async Task<OutageScene> StartFromDiskAsync(string name, bool copyNow = true)
+    {
+        var options = Silo.Get<SiloOptions>();
+        var (from, to) = (options.SnapshotDirectory, (options with { Name = name }).SnapshotDirectory);
+        Directory.CreateDirectory(to);
+        Directory.CreateDirectory((options with { Name = name }).SpoolDirectory);
+        foreach (var file in copyNow ? Directory.GetFiles(from) : [])
+            File.Copy(file, Path.Combine(to, Path.GetFileName(file)), overwrite: true);
+        var proxy = new StoreProxy(Silo.Database.ConnectionString);
+        proxy.Refuse();
+        return new OutageScene(await TestSilo.StartAsync(Silo, name, Silo.Database, proxy.ConnectionString), proxy);
+    }
+
+    /// <summary>What this silo decides by is on its disk.</summary>
+    public Task KeptAsync() => Silo.Get<LocalSnapshotKeeper>().KeepAsync(now: true, TestContext.Current.CancellationToken);
+
+    /// <summary>What /health says.</summary>
+    public async Task<JsonElement> HealthAsync()
+    {
+        using var client = new HttpClient { BaseAddress = new Uri(Silo.Host.ApiAddress) };
+        return await client.GetFromJsonAsync<JsonElement>("/health", TestContext.Current.CancellationToken);
+    }
+
     /// <summary>Takes the database away; returns when the silo knows, or at once.</summary>
     public async Task CutAsync(Outage how, bool known = true)
     {
@@ -51,6 +79,9 @@ internal sealed class OutageScene : IAsyncDisposable
         if (known)
             await Eventually.TrueAsync(() => !Health.Reachable, "the silo knows that the database is away");
     }
+
+    /// <summary>Gives it back.</summary>
+    public void Forward() => _proxy.Forward();
 
     /// <summary>Gives it back; returns when everything is delivered.</summary>
     public async Task HealAsync()

@@ -14,13 +14,17 @@ namespace Relay.Tests.Silo.Outage;
 /// <summary>Silos that are started, or die, while the database is away.</summary>
 public sealed class RestartTests
 {
-    [Fact]
-    public async Task A_silo_that_is_started_again_without_the_database_says_so_and_joins_when_it_is_back()
+    [Theory]
+    [InlineData("none is kept")]
+    [InlineData("one is torn")]
+    [InlineData("one is too old")]
+    [InlineData("one was overtaken")]
+    public async Task A_silo_that_is_started_again_without_the_database_or_a_snapshot_says_so_and_joins_when_it_is_back(string because)
     {
         await using var postgres = await PrivatePostgres.CreateAsync();
         using var proxy = new StoreProxy(postgres.ConnectionString);
         using var state = new TempDir("relay-restart-");
-        var options = Options(state, proxy.ConnectionString);
+        var options = Options(state, proxy.ConnectionString) with { SnapshotMaxAge = because == "none is kept" ? TimeSpan.Zero : TimeSpan.FromHours(1) };
         var cancel = TestContext.Current.CancellationToken;
 
         // A first start ever has nothing to wait for.
@@ -30,6 +34,15 @@ public sealed class RestartTests
         await using (await StartAsync())
         {
         }
+
+        Assert.Equal(because != "none is kept", Directory.Exists(options.SnapshotDirectory));
+        if (because == "one is torn")
+            await using (var file = File.OpenWrite(Path.Combine(options.SnapshotDirectory, "grid")))
+                file.SetLength(file.Length - 1);
+        else if (because == "one is too old")
+            options = options with { SnapshotMaxAge = TimeSpan.FromTicks(1) };
+        else if (because == "one was overtaken")
+            File.Delete(Assert.Single(Directory.GetFiles(options.SnapshotDirectory, "*.org")));
 
         proxy.Refuse();
         var starting = StartAsync();
