@@ -55,7 +55,7 @@ internal static class GridBootstrap
     public static async Task<string?> RunAsync(NpgsqlDataSource database, SecretVault vault, Passwords passwords, string? passwordFile, TimeProvider time, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await using var transaction = await connection.BeginBoundedAsync(BoundedTransaction.LongPatience, cancellationToken);
         await ExecuteAsync("SELECT pg_advisory_xact_lock(@LockKey)", new { LockKey });
         if (await connection.ExecuteScalarAsync<bool>(new CommandDefinition("SELECT EXISTS (SELECT 1 FROM grid)", transaction: transaction, cancellationToken: cancellationToken)))
             return null;

@@ -28,7 +28,7 @@ internal sealed class FactApplier(NpgsqlDataSource database, StoreHealth health,
     {
         var fates = new List<FactFate>(facts.Count);
         await using var connection = await database.OpenConnectionAsync(cancellation);
-        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        await using var transaction = await connection.BeginBoundedAsync(BoundedTransaction.Patience, cancellation);
         foreach (var fact in facts)
             fates.Add(await FateAsync(connection, transaction, fact, cancellation));
         await transaction.CommitAsync(cancellation);

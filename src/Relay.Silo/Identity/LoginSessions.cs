@@ -101,7 +101,7 @@ internal sealed class LoginSessions(NpgsqlDataSource database, IAuthorities auth
         var now = time.GetUtcNow();
         // JWT dates are whole seconds; the row says the same.
         var expires = DateTimeOffset.FromUnixTimeSeconds((now + Lifetime).ToUnixTimeSeconds());
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await using var transaction = await connection.BeginBoundedAsync(BoundedTransaction.Patience, cancellationToken);
         await connection.ExecuteAsync(new CommandDefinition("""
             DELETE FROM login_session WHERE user_id = @UserId AND expires_at < now() - interval '30 days';
             INSERT INTO login_session (login_session_id, user_id, expires_at, client_ip) VALUES (@id, @UserId, @expires, @address);

@@ -7,6 +7,7 @@ using Dapper;
 using Npgsql;
 using Relay.Policy;
 using Relay.Protocol.Ssh;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.Snapshots;
 
@@ -38,7 +39,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         // One snapshot of the database for all reads: a version with half of another one's rows would be a lie.
-        await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken);
+        await using var transaction = await connection.BeginBoundedAsync(BoundedTransaction.LongPatience, cancellationToken, IsolationLevel.RepeatableRead);
         await using var results = await connection.QueryMultipleAsync(new CommandDefinition(
             """
             SELECT organization_id, name, version, user_ca_public FROM organization WHERE organization_id = @organizationId;

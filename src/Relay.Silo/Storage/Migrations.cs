@@ -20,39 +20,9 @@ internal static partial class Migrations
     public static async Task ApplyAsync(NpgsqlDataSource database, ILogger logger, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await ExecuteAsync(connection, $"SELECT pg_advisory_lock({LockKey})", cancellationToken);
-        try
-        {
-            await ExecuteAsync(connection, """
-                CREATE TABLE IF NOT EXISTS schema_migration (
-                  version    int PRIMARY KEY,
-                  name       text NOT NULL,
-                  sha256     text NOT NULL,
-                  applied_at timestamptz NOT NULL DEFAULT now()
-                )
-                """, cancellationToken);
-            var applied = await AppliedAsync(connection, cancellationToken);
-            var known = Embedded();
-            var newest = known.Max(m => m.Version);
-            if (applied.Count > 0 && applied.Keys.Max() > newest)
-                throw new StorageException($"the database has schema version {applied.Keys.Max()}, this version of Relay knows {newest}: start a newer version");
-            foreach (var migration in known)
-            {
-                if (applied.TryGetValue(migration.Version, out var sha256))
-                {
-                    if (sha256 != migration.Sha256)
-                        throw new StorageException($"migration {migration.Name} was changed after it had been applied to this database");
-                    continue;
-                }
-                await ApplyAsync(connection, migration, cancellationToken);
-                LogApplied(logger, migration.Name);
-            }
-        }
-        finally
-        {
-            // The connection goes back to a pool, so the lock must be given back by hand.
-            await ExecuteAsync(connection, $"SELECT pg_advisory_unlock({LockKey})", CancellationToken.None);
-        }
+        var known = Embedded();
+        while (await ApplyNextAsync(connection, known, cancellationToken) is { } applied)
+            LogApplied(logger, applied.Name);
     }
 
     /// <summary>The migrations of this assembly, in order.</summary>
@@ -73,16 +43,39 @@ internal static partial class Migrations
         return found;
     }
 
-    private static async Task ApplyAsync(NpgsqlConnection connection, Migration migration, CancellationToken cancellationToken)
+    // Null: there was nothing left to apply.
+    private static async Task<Migration?> ApplyNextAsync(NpgsqlConnection connection, IReadOnlyList<Migration> known, CancellationToken cancellationToken)
     {
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await ExecuteAsync(connection, migration.Sql, cancellationToken);
-        await using var record = new NpgsqlCommand("INSERT INTO schema_migration (version, name, sha256) VALUES ($1, $2, $3)", connection, transaction)
+        // The lock ends with the transaction, and so with a silo that stands still.
+        await using var transaction = await connection.BeginBoundedAsync(BoundedTransaction.LongPatience, cancellationToken);
+        await ExecuteAsync(connection, $"SELECT pg_advisory_xact_lock({LockKey})", cancellationToken);
+        await ExecuteAsync(connection, """
+            CREATE TABLE IF NOT EXISTS schema_migration (
+              version    int PRIMARY KEY,
+              name       text NOT NULL,
+              sha256     text NOT NULL,
+              applied_at timestamptz NOT NULL DEFAULT now()
+            )
+            """, cancellationToken);
+        var applied = await AppliedAsync(connection, cancellationToken);
+        var newest = known.Max(m => m.Version);
+        if (applied.Count > 0 && applied.Keys.Max() > newest)
+            throw new StorageException($"the database has schema version {applied.Keys.Max()}, this version of Relay knows {newest}: start a newer version");
+        if (known.FirstOrDefault(m => applied.TryGetValue(m.Version, out var sha256) && sha256 != m.Sha256) is { } changed)
+            throw new StorageException($"migration {changed.Name} was changed after it had been applied to this database");
+        var next = known.FirstOrDefault(m => !applied.ContainsKey(m.Version));
+        if (next is not null)
         {
-            Parameters = { new() { Value = migration.Version }, new() { Value = migration.Name }, new() { Value = migration.Sha256 } },
-        };
-        await record.ExecuteNonQueryAsync(cancellationToken);
+            await ExecuteAsync(connection, next.Sql, cancellationToken);
+            await using var record = new NpgsqlCommand("INSERT INTO schema_migration (version, name, sha256) VALUES ($1, $2, $3)", connection, transaction)
+            {
+                Parameters = { new() { Value = next.Version }, new() { Value = next.Name }, new() { Value = next.Sha256 } },
+            };
+            await record.ExecuteNonQueryAsync(cancellationToken);
+        }
+
         await transaction.CommitAsync(cancellationToken);
+        return next;
     }
 
     private static async Task<Dictionary<int, string>> AppliedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)

@@ -1,4 +1,3 @@
-using System.Data;
 using System.Text.Json.Nodes;
 using Dapper;
 using Npgsql;
@@ -38,7 +37,7 @@ internal sealed class OrganizationWrite : IAsyncDisposable
         var connection = await database.OpenConnectionAsync(cancellationToken);
         try
         {
-            var transaction = await connection.BeginTransactionAsync(IsolationLevel.ReadCommitted, cancellationToken);
+            var transaction = await connection.BeginBoundedAsync(BoundedTransaction.Patience, cancellationToken);
             var write = new OrganizationWrite(connection, transaction, actor, cancellationToken);
             // Taken first by every write, so there is one order and no deadlock.
             await write.ExecuteAsync("SELECT 1 FROM organization WHERE organization_id = @OrganizationId FOR UPDATE", new { actor.OrganizationId });

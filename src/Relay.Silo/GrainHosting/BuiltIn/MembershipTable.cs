@@ -1,6 +1,7 @@
 using Dapper;
 using Npgsql;
 using Relay.GrainHost.Membership;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.GrainHosting;
 
@@ -12,10 +13,10 @@ namespace Relay.Silo.GrainHosting;
 internal sealed class MembershipTable(NpgsqlDataSource database) : IMembershipTable
 {
     /// <summary>Of pg_advisory locks: "relaymbr" as a number, apart from the migrations' lock.</summary>
-    private const long LockKey = 0x72656c61796d6272;
+    internal const long LockKey = 0x72656c61796d6272;
 
-    /// <summary>A silo that is frozen while it holds the lock would keep the others from declaring it dead: the server ends its transaction.</summary>
-    private const string Patience = "SET LOCAL idle_in_transaction_session_timeout = '1s'";
+    /// <summary>A silo that is frozen while it holds the lock would keep the others from declaring it dead.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
 
     private const string Columns =
         "address, incarnation, status, name, region, connector_address, version, started_at, alive_at";
@@ -24,8 +25,8 @@ internal sealed class MembershipTable(NpgsqlDataSource database) : IMembershipTa
     public async Task<MembershipSnapshot> ReadAsync(CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await connection.ExecuteAsync(Command($"{Patience}; SELECT pg_advisory_xact_lock_shared(@LockKey)", transaction, new { LockKey }, cancellationToken));
+        await using var transaction = await connection.BeginBoundedAsync(s_patience, cancellationToken);
+        await connection.ExecuteAsync(Command("SELECT pg_advisory_xact_lock_shared(@LockKey)", transaction, new { LockKey }, cancellationToken));
         var (version, readAt) = await connection.QuerySingleAsync<(long, DateTime)>(Command($"SELECT {Version}, clock_timestamp()", transaction, null, cancellationToken));
         var rows = await connection.QueryAsync<Row>(Command($"SELECT {Columns} FROM silo_member", transaction, null, cancellationToken));
         await transaction.CommitAsync(cancellationToken);
@@ -71,8 +72,8 @@ internal sealed class MembershipTable(NpgsqlDataSource database) : IMembershipTa
     private async Task<bool> TryWriteAsync(string write, object parameters, string condition, long expectedVersion, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        await connection.ExecuteAsync(Command($"{Patience}; SELECT pg_advisory_xact_lock(@LockKey)", transaction, new { LockKey }, cancellationToken));
+        await using var transaction = await connection.BeginBoundedAsync(s_patience, cancellationToken);
+        await connection.ExecuteAsync(Command("SELECT pg_advisory_xact_lock(@LockKey)", transaction, new { LockKey }, cancellationToken));
         var version = await connection.ExecuteScalarAsync<long>(Command($"SELECT {Version}", transaction, null, cancellationToken));
         if (version != expectedVersion || !await connection.ExecuteScalarAsync<bool>(Command(condition, transaction, parameters, cancellationToken))) return false;
         await connection.ExecuteAsync(Command(write, transaction, parameters, cancellationToken));

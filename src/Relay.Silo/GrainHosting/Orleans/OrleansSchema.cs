@@ -1,4 +1,5 @@
 using Npgsql;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.GrainHosting;
 
@@ -13,7 +14,7 @@ internal sealed class OrleansSchema(NpgsqlDataSource database) : IHostedService
         using var reader = new StreamReader(typeof(OrleansSchema).Assembly.GetManifestResourceStream("orleans/schema.sql")!);
         var sql = await reader.ReadToEndAsync(cancellationToken);
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await using var transaction = await connection.BeginBoundedAsync(BoundedTransaction.LongPatience, cancellationToken);
         await ExecuteAsync(connection, $"SELECT pg_advisory_xact_lock({LockKey})", cancellationToken);
         await ExecuteAsync(connection, sql, cancellationToken);
         await transaction.CommitAsync(cancellationToken);

@@ -96,7 +96,7 @@ public sealed class TestSilo : IAsyncDisposable
     public async Task WriteAsync(string sql, object? parameters = null, bool notify = true)
     {
         await using var connection = await Database.DataSource.OpenConnectionAsync();
-        await using var transaction = await connection.BeginTransactionAsync();
+        await using var transaction = await connection.BeginBoundedAsync(BoundedTransaction.LongPatience, CancellationToken.None);
         await connection.ExecuteAsync(sql, parameters, transaction);
         await connection.ExecuteAsync("UPDATE organization SET version = version + 1 WHERE organization_id = @OrganizationId", new { OrganizationId }, transaction);
         if (notify)

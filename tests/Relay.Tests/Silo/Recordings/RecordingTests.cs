@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Relay.Protocol.Grid;
 using Relay.Silo.Recordings;
+using Relay.Silo.Storage;
 using Relay.Tests.Silo.Grid;
 using Relay.Tests.Silo.Sessions;
 
@@ -112,7 +113,7 @@ public sealed class RecordingTests(SiloFixture fixture) : IClassFixture<SiloFixt
         var scene = await LiveSessionScene.OpenAsync(_silo, "gw-1");
         await SendAsync(scene, 0, Header + "\n");
         await using var other = await _silo.Database.DataSource.OpenConnectionAsync(TestContext.Current.CancellationToken);
-        await using var hold = await other.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await using var hold = await other.BeginBoundedAsync(BoundedTransaction.LongPatience, TestContext.Current.CancellationToken);
         await Dapper.SqlMapper.ExecuteAsync(other, "SELECT 1 FROM recording WHERE session_id = @Session FOR UPDATE", new { scene.Session }, hold);
         var last = SendAsync(scene, 1, "[1,\"o\",\"late\"]\n", last: true);
         await Eventually.TrueAsync(async () => await _silo.QueryAsync<int>("SELECT count(*)::int FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) OR NOT granted AND locktype = 'transactionid'") > 0, "the chunk waits");
