@@ -24,7 +24,7 @@ if (options.Check is { } old)
 {
     HistoryEvent[] known = [.. File.ReadLines(old).Select(line => JsonSerializer.Deserialize(line, HistoryJson.Default.HistoryEvent)!)];
     var again = Checker.Check(known);
-    Console.Write(Report.Write(options.Seed, [], [], old, known, again));
+    Console.Write(Report.Write(old, known, again));
     return again.Any(r => r.Violations.Count > 0) ? 1 : 0;
 }
 
@@ -32,7 +32,7 @@ Directory.CreateDirectory(options.Folder);
 var file = Path.GetFullPath(Path.Combine(options.Folder, $"seed-{options.Seed}.jsonl"));
 using var history = new RunHistory(file);
 var begin = Stopwatch.GetTimestamp();
-var rounds = new List<Round>();
+var rounds = 0;
 ChaosGrid? grid = null;
 IReadOnlyList<HistoryEvent> events;
 
@@ -40,6 +40,7 @@ IReadOnlyList<HistoryEvent> events;
 void Stop(PosixSignalContext context)
 {
     context.Cancel = true;
+    history.Finish();
     grid?.DisposeAsync().AsTask().Wait(TimeSpan.FromSeconds(20));
     Environment.Exit(1);
 }
@@ -49,6 +50,7 @@ using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop)
 try
 {
     Console.WriteLine($"chaos: seed {options.Seed}, history in {file}");
+    history.Add(new HistoryEvent(history.Now, Kinds.RunBegin) { Id = options.Seed, Reason = options.Only.Count > 0 ? string.Join(',', options.Only) : null });
     grid = await ChaosGrid.StartAsync(history, Path.Combine(options.Folder, $"seed-{options.Seed}"));
     await using var workload = new Workload(grid, options.Seed);
     workload.Start();
@@ -60,16 +62,17 @@ try
     var runner = new FaultRunner(grid);
     foreach (var round in FaultSchedule.For(options.Seed, options.Only))
     {
-        if (Stopwatch.GetElapsedTime(begin).TotalMinutes >= options.Minutes || rounds.Count == options.Rounds)
+        if (Stopwatch.GetElapsedTime(begin).TotalMinutes >= options.Minutes || rounds == options.Rounds)
             break;
-        rounds.Add(round);
+        rounds++;
+        history.Add(new HistoryEvent(history.Now, Kinds.RoundBegin) { Id = round.Number });
         Console.WriteLine($"{history.Now / 1000,8:0.0} s  round {round.Number}: {string.Join(" and ", round.Faults.Select(f => $"{f.Fault.Name} ({f.Target}) for {f.Hold:0.0} s"))}");
         await runner.RunAsync(round);
     }
 
     await workload.StopAsync();
     await new Aftermath(grid).ReadAsync(workload.Sessions);
-    events = history.Snapshot();
+    events = history.Finish();
 }
 catch (ChaosSetupException e)
 {
@@ -83,10 +86,11 @@ catch (Exception e)
 }
 finally
 {
+    history.Finish();
     if (grid is not null)
         await grid.DisposeAsync();
 }
 
 var results = Checker.Check(events);
-Console.Write(Report.Write(options.Seed, rounds, options.Only, file, events, results));
+Console.Write(Report.Write(file, events, results));
 return results.Any(r => r.Violations.Count > 0) ? 1 : 0;

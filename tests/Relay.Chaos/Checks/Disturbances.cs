@@ -10,6 +10,7 @@ internal sealed class Disturbances
     private readonly List<(string Node, double From, double To)> _frozen = [];
     private readonly List<(string Node, double At)> _ends = [];
     private readonly List<(double From, double To)> _faults = [];
+    private readonly List<(double From, double To)> _store = [];
 
     /// <param name="history">In order of time.</param>
     public Disturbances(IReadOnlyList<HistoryEvent> history)
@@ -20,6 +21,8 @@ internal sealed class Disturbances
             // Taking somebody's right away is no disturbance: nothing is slower for it.
             if (begin.Fault is not (Faults.RevokePolicy or Faults.KillSessions))
                 _faults.Add((begin.At, end));
+            if (begin.Fault!.StartsWith("store.", StringComparison.Ordinal) || begin.Fault is Faults.FillDisk or Faults.CutSiloFromStore or Faults.IsolateSilo)
+                _store.Add((begin.At, end));
             foreach (var what in begin.Touches ?? [])
                 _touched.Add((what, begin.At, end));
         }
@@ -40,6 +43,9 @@ internal sealed class Disturbances
 
     /// <summary>Whether any fault at all was under way between the two.</summary>
     public bool Any(double from, double to) => _faults.Any(f => f.From <= to && f.To >= from);
+
+    /// <summary>Whether at some time between the two some silo was cut from the store, or all were.</summary>
+    public bool StoreAway(double from, double to) => _store.Any(s => s.From <= to && s.To >= from);
 
     public bool IsFrozen(string? node, double at) => _frozen.Any(f => f.Node == node && f.From <= at && f.To >= at);
 

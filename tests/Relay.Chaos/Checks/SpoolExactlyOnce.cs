@@ -14,7 +14,7 @@ internal static class SpoolExactlyOnce
     {
         var rows = history.Where(e => e.Kind == Kinds.EventRow).ToList();
         var deliveries = history.Count(e => e.Kind == Kinds.SpoolDelivered);
-        return new CheckResult(Name, rows.Count + deliveries,
+        return new CheckResult(Name, deliveries,
             [.. rows.Where(r => r.Count > 1).Select(r => new Violation(Name, r.At, $"event {r.Id} of session {r.Session} is in the store {r.Count} times", [.. history.Where(e => e.Session == r.Session && e.Kind is Kinds.SessionOpened or Kinds.SessionEnded && e.Session == r.Session), r]))]);
     }
 }

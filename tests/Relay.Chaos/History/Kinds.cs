@@ -5,6 +5,12 @@ internal static class Kinds
 {
     // The driver: what it did.
 
+    /// <summary>Id (seed), Reason (the faults it is restricted to, comma between; absent: all).</summary>
+    public const string RunBegin = "run.begin";
+
+    /// <summary>Id (number).</summary>
+    public const string RoundBegin = "round.begin";
+
     /// <summary>Id, Fault, Touches.</summary>
     public const string FaultBegin = "fault.begin";
 
@@ -86,6 +92,9 @@ internal static class Kinds
 
     /// <summary>Silo, Session, Reason: a silo ended the session's record.</summary>
     public const string SessionOver = "session.over";
+
+    /// <summary>Node: a silo has joined the grid and serves.</summary>
+    public const string SiloReady = "silo.ready";
 
     /// <summary>Node (who says so), Silo (who is declared dead).</summary>
     public const string DeclaredDead = "silo.declared_dead";

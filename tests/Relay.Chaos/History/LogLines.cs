@@ -43,6 +43,7 @@ internal sealed class LogLines(Func<string, string?> nodeAt)
 
     private HistoryEvent? OfServer(JsonElement root, string message, double at, string node) => message switch
     {
+        "silo ready" => new(at, Kinds.SiloReady) { Node = node },
         "lease granted" => new(at, Kinds.LeaseGranted) { Silo = node, Connector = Text(root, "connector"), Epoch = Number(root, "epoch"), Instance = Id(root, "agent_instance") },
         "connector detached" => new(at, Kinds.Detached) { Silo = node, Connector = Text(root, "connector"), Epoch = Number(root, "epoch"), Reason = Text(root, "cause") },
         "session opened" => new(at, Kinds.SessionOpened) { Gateway = node, Session = Id(root, "session"), Socket = Text(root, "socket"), Silo = nodeAt(Text(root, "silo") ?? ""), Client = Text(root, "client") },

@@ -11,6 +11,7 @@ internal sealed class RunHistory : IDisposable
     private readonly StreamWriter _file;
     private readonly long _start = Stopwatch.GetTimestamp();
     private readonly DateTimeOffset _startedAt = TimeProvider.System.GetUtcNow();
+    private bool _over;
 
     /// <param name="file">Written line by line: a run that is killed leaves its history.</param>
     public RunHistory(string file) => _file = new StreamWriter(file) { AutoFlush = true };
@@ -28,6 +29,8 @@ internal sealed class RunHistory : IDisposable
     {
         lock (_lock)
         {
+            if (_over)
+                return;
             _events.Add(happened);
             _file.WriteLine(JsonSerializer.Serialize(happened, HistoryJson.Default.HistoryEvent));
         }
@@ -41,9 +44,22 @@ internal sealed class RunHistory : IDisposable
             return [.. _events];
     }
 
+    /// <summary>The run is over: what happens from now on, to a grid that is taken down, belongs to no history.</summary>
+    public IReadOnlyList<HistoryEvent> Finish()
+    {
+        lock (_lock)
+        {
+            _over = true;
+            return [.. _events];
+        }
+    }
+
     public void Dispose()
     {
         lock (_lock)
+        {
+            _over = true;
             _file.Dispose();
+        }
     }
 }

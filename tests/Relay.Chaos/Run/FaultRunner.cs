@@ -67,7 +67,7 @@ internal sealed class FaultRunner(ChaosGrid grid)
             Faults.StopStore => new(null, [], grid.Store.CrashAsync, grid.Store.RestartAsync, ServesMeanwhile: true),
             Faults.FreezeStore => new(null, [], grid.Store.FreezeAsync, grid.Store.ThawAsync),
             Faults.FailOverStore => new(null, [], () => grid.Store.FailOverAsync(TimeSpan.FromSeconds(fault.Other % 4)), grid.Store.BuildStandbyAsync, ServesMeanwhile: true),
-            Faults.JumpClock => new(null, [], () => grid.Store.SetClockAsync(fault.Target == 0 ? TimeSpan.FromMinutes(60) : TimeSpan.FromMinutes(-20)), () => grid.Store.SetClockAsync(TimeSpan.Zero), ServesMeanwhile: true),
+            Faults.JumpClock => new(null, [], () => grid.Store.SetClockAsync(fault.Target == 0 ? TimeSpan.FromMinutes(60) : TimeSpan.FromMinutes(-60)), () => grid.Store.SetClockAsync(TimeSpan.Zero), ServesMeanwhile: true),
             Faults.FillDisk => FillDisk(silo),
             Faults.RevokePolicy => RevokePolicy(fault, ChaosGrid.RevocableSockets[fault.Target % ChaosGrid.RevocableSockets.Count]),
             Faults.KillSessions => new(null, [], () => KillSessionsAsync(fault, ChaosGrid.SweptSockets[fault.Target % ChaosGrid.SweptSockets.Count]), static () => Task.CompletedTask),

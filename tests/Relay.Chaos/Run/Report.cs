@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using Relay.Chaos.Checks;
 using Relay.Chaos.History;
-using Relay.Chaos.Schedule;
 
 namespace Relay.Chaos.Run;
 
@@ -13,12 +12,11 @@ internal static class Report
     private const int Shown = 12;
     private const int Excerpt = 14;
 
-    /// <param name="seed">Of the schedule.</param>
-    /// <param name="rounds">How many were run.</param>
-    /// <param name="only">The faults it was restricted to; empty: all.</param>
     /// <param name="file">Where the history is.</param>
-    public static string Write(int seed, IReadOnlyList<Round> rounds, IReadOnlyCollection<string> only, string file, IReadOnlyList<HistoryEvent> history, IReadOnlyList<CheckResult> results)
+    public static string Write(string file, IReadOnlyList<HistoryEvent> history, IReadOnlyList<CheckResult> results)
     {
+        var run = history.FirstOrDefault(e => e.Kind == Kinds.RunBegin);
+        var seed = run?.Id ?? 0;
         var text = new StringBuilder();
         void Line(string line = "") => text.Append(line).Append('\n');
         var violations = results.SelectMany(r => r.Violations).OrderBy(v => v.At).ToList();
@@ -28,7 +26,7 @@ internal static class Report
             Line($"  {violation.Text}");
             foreach (var e in violation.Excerpt.Take(Excerpt))
                 Line($"    {JsonSerializer.Serialize(e, HistoryJson.Default.HistoryEvent)}");
-            Line($"  repeat: {Repeat(seed, RoundAt(rounds, history, violation.At), only)}");
+            Line($"  repeat: {Repeat(seed, RoundAt(history, violation.At), run?.Reason)}");
             Line();
         }
 
@@ -45,24 +43,36 @@ internal static class Report
         Line();
         Line($"{"invariant",-38} {"checked",8} {"violations",11}");
         foreach (var result in results)
-            Line($"{result.Invariant,-38} {result.Checked,8} {result.Violations.Count,11}");
+            Line($"{result.Invariant,-38} {result.Checked,8} {result.Violations.Count,11}{(result.Checked == 0 ? "  the run had nothing that could show one" : "")}");
         Line();
         double[] recoveries = [.. history.Where(e => e.Kind == Kinds.Recovered).Select(e => e.Seconds!.Value).Order()];
         double[] revocations = [.. RevokedSessionsEnd.Times(history).Order()];
-        Line($"seed {seed}: {rounds.Count} rounds in {history.Max(e => e.At) / 60_000:0.0} min; {history.Count(e => e.Kind == Kinds.ClientOpened)} sessions, {history.Count(e => e.Kind == Kinds.ClientFailed)} refused or failed; {history.Count} events in {file}");
+        Line($"seed {seed}: {history.Count(e => e.Kind == Kinds.RoundBegin)} rounds in {history.Max(e => e.At) / 60_000:0.0} min; {history.Count(e => e.Kind == Kinds.ClientOpened)} sessions, {history.Count(e => e.Kind == Kinds.ClientFailed)} refused or failed; {history.Count} events in {file}");
+        Line(Fights(history));
         Line($"recovery p50 {Percentile(recoveries, 50)} s, p99 {Percentile(recoveries, 99)} s; revocation p50 {Percentile(revocations, 50)} s, p99 {Percentile(revocations, 99)} s over {revocations.Length} sessions");
         Line($"violations: {violations.Count}");
         return text.ToString();
     }
 
-    private static string Repeat(int seed, int rounds, IReadOnlyCollection<string> only) =>
-        $"make chaos SEED={seed} ROUNDS={rounds}{(only.Count > 0 ? $" ONLY={string.Join(',', only)}" : "")}";
-
-    private static int RoundAt(IReadOnlyList<Round> rounds, IReadOnlyList<HistoryEvent> history, double at)
+    // Always there, so no fault of the table: how often the connector with two agents changed hands.
+    private static string Fights(IReadOnlyList<HistoryEvent> history)
     {
-        var latest = history.LastOrDefault(e => e.Kind == Kinds.FaultBegin && e.At <= at)?.Id;
-        return rounds.FirstOrDefault(r => r.Faults.Any(f => f.Id == latest))?.Number ?? Math.Max(1, rounds.Count);
+        foreach (var fought in Grid.ChaosGrid.Agents.GroupBy(a => a.Connector).Where(g => g.Count() > 1))
+        {
+            string[] nodes = [.. fought.Select(a => a.Node)];
+            HistoryEvent[] connected = [.. history.Where(e => e.Kind == Kinds.AgentConnected && nodes.Contains(e.Node))];
+            var tries = history.Count(e => e.Kind == Kinds.AgentConnecting && nodes.Contains(e.Node));
+            var hands = connected.Zip(connected.Skip(1)).Count(p => p.First.Node != p.Second.Node);
+            return $"{nodes.Length} agents fought for {fought.Key}: {tries} attaches, {tries - connected.Length} refused or failed, changed hands {hands} times";
+        }
+
+        return "";
     }
+
+    private static string Repeat(int seed, int rounds, string? only) => $"make chaos SEED={seed} ROUNDS={rounds}{(only is null ? "" : $" ONLY={only}")}";
+
+    private static int RoundAt(IReadOnlyList<HistoryEvent> history, double at) =>
+        history.LastOrDefault(e => e.Kind == Kinds.RoundBegin && e.At <= at)?.Id ?? 1;
 
     private static string Percentile(double[] sorted, int percent) =>
         sorted.Length == 0 ? "-" : sorted[Math.Min(sorted.Length - 1, (int)Math.Ceiling(sorted.Length * percent / 100.0) - 1)].ToString("0.0", CultureInfo.InvariantCulture);

@@ -46,6 +46,20 @@ public sealed class GridInvariantTests
     }
 
     [Fact]
+    public void A_silo_declared_dead_when_it_was_well_again_is_found()
+    {
+        HistoryEvent[] silos = [Node(0, Kinds.NodeStarted, "silo-1"), Node(0, Kinds.NodeStarted, "silo-2"), Node(1_000, Kinds.SiloReady, "silo-2")];
+        var dead = new HistoryEvent(20_000, Kinds.DeclaredDead) { Node = "silo-1", Silo = "silo-2" };
+        Assert.Empty(Check("no silo declared dead without cause", [.. silos, dead, .. Fault(10_000, 18_500, "silo.cut-pair", "silo-1|silo-2")]).Violations);
+        Assert.Single(Check("no silo declared dead without cause", [.. silos, dead, .. Fault(10_000, 17_500, "silo.cut-pair", "silo-1|silo-2")]).Violations);
+        // The statement may have lain with a store that was frozen meanwhile.
+        Assert.Empty(Check("no silo declared dead without cause", [.. silos, dead, .. Fault(10_000, 17_500, "silo.cut-pair", "silo-1|silo-2"), .. Fault(12_000, 19_000, "store.freeze").Select(e => e with { Id = 2 })]).Violations);
+        // It has ended, and its next start has not joined yet; or it has.
+        Assert.Empty(Check("no silo declared dead without cause", [.. silos, dead, Node(10_000, Kinds.NodeExited, "silo-2")]).Violations);
+        Assert.Single(Check("no silo declared dead without cause", [.. silos, dead, Node(10_000, Kinds.NodeExited, "silo-2"), Node(12_000, Kinds.SiloReady, "silo-2")]).Violations);
+    }
+
+    [Fact]
     public void A_process_that_ends_by_itself_is_found()
     {
         Assert.Single(Check("processes stay", Node(10_000, Kinds.NodeExited, "silo-2")).Violations);

@@ -15,6 +15,7 @@ public sealed class LogLinesTests
         Assert.Equal(new HistoryEvent(1_500, Kinds.LeaseGranted) { Silo = "silo-1", Connector = "twin", Epoch = 4, Instance = s_id }, grant);
         var over = Silo("""{"level":"info","ts":"2026-01-01T00:00:00Z","msg":"session 55555555-0000-0000-0000-000000000000 ended: closed by user","session_id":"55555555-0000-0000-0000-000000000000","outcome":"closed by user"}""");
         Assert.Equal(new HistoryEvent(0, Kinds.SessionOver) { Silo = "silo-1", Session = s_id, Reason = "closed by user" }, over);
+        Assert.Equal(new HistoryEvent(0, Kinds.SiloReady) { Node = "silo-1" }, Silo("""{"level":"info","ts":"2026-01-01T00:00:00Z","msg":"silo ready","api":"http://127.0.0.1:8080"}"""));
         var dead = Silo("""{"level":"warn","ts":"2026-01-01T00:00:00Z","msg":"10.77.0.12:7443 (x) is declared dead: why","address":"10.77.0.12:7443","incarnation":"x","why":"why"}""");
         Assert.Equal(new HistoryEvent(0, Kinds.DeclaredDead) { Node = "silo-1", Silo = "silo-2", Reason = "why" }, dead);
     }
