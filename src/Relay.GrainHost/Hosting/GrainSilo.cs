@@ -53,6 +53,7 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
         {
             CheckPeer = _membership.CheckPeerAsync,
             Gossiped = () => _ = _membership.OnGossipAsync(_stopping.Token),
+            Hears = incarnation => _detector!.Hears(incarnation),
             Lost = peer => _ = _detector!.SuspectAsync(peer, _stopping.Token),
         };
         _router.StoodStill = () => _paused || _router.Clock.SinceUpdate > SuspiciousPause;

@@ -7,7 +7,7 @@ using Relay.GrainHost.Serialization;
 namespace Relay.GrainHost.Links;
 
 /// <summary>A link another silo has dialled: takes its calls and sends the answers. Safe for concurrent use.</summary>
-internal sealed class IncomingLink(Stream stream, FrameReader reader, Handshake peer, CallRouter router, GrainHostOptions options, Action gossiped)
+internal sealed class IncomingLink(Stream stream, FrameReader reader, Handshake peer, CallRouter router, GrainHostOptions options, Action gossiped, Func<Guid, bool> hears)
 {
     private readonly LinkConnection _link = new(stream, reader, options.MaxFrameBytes, options.MaxQueuedBytes);
     private readonly ConcurrentDictionary<ulong, ICancellableCall> _cancellable = new();
@@ -70,7 +70,7 @@ internal sealed class IncomingLink(Stream stream, FrameReader reader, Handshake 
                 if (_cancellable.TryRemove(frameReader.ReadFixed64(), out var call)) call.CancelByPeer();
                 break;
             case FrameKind.Probe:
-                _link.Sender.SendAnswer(FrameWriter.Finish(FrameWriter.Begin(FrameKind.ProbeAnswer, frameReader.ReadFixed64())));
+                HandleProbe(ref frameReader);
                 break;
             case FrameKind.Gossip:
                 gossiped();
@@ -78,6 +78,13 @@ internal sealed class IncomingLink(Stream stream, FrameReader reader, Handshake 
             case var kind:
                 throw new WireFormatException($"A frame of kind {kind} came the wrong way.");
         }
+    }
+
+    private void HandleProbe(ref WireReader frame)
+    {
+        var answer = FrameWriter.Begin(FrameKind.ProbeAnswer, frame.ReadFixed64());
+        if (!frame.AtEnd) answer.WriteByte(hears(new Guid(frame.Take(16))) ? (byte)1 : (byte)0);
+        _link.Sender.SendAnswer(FrameWriter.Finish(answer));
     }
 
     private void HandleCall(ref WireReader frame)

@@ -13,8 +13,9 @@ namespace Relay.GrainHost.Links;
 //                                        ->
 //                                        <-   Result {id, value} or Failure {id, code, type, message}
 //     Cancel {id}                        ->   (no answer follows)
-//     Probe {id}                         ->
-//                                        <-   ProbeAnswer {id}
+//     Probe {id, [incarnation]}          ->
+//                                        <-   ProbeAnswer {id, [heard]}
+//                                             (heard 1: the acceptor has just heard that silo; left out where older versions answer)
 //     Gossip {}                          ->   (the membership table has changed: read it)
 //
 // ids are the dialler's, u64 LE. Strings and values are in the serializer's format. A frame that does not hold together, or a

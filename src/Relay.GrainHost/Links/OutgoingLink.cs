@@ -29,25 +29,34 @@ internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, IL
     }
 
     /// <summary>Whether the silo answers within the probe interval.</summary>
-    public async Task<ProbeOutcome> ProbeAsync()
+    public async Task<ProbeOutcome> ProbeAsync() => (await SendProbeAsync(about: null).ConfigureAwait(false)).Outcome;
+
+    /// <summary>Whether the silo says that it has just heard another one; false also of a silo that does not know the question. Null: it does not answer within the probe interval.</summary>
+    public async Task<bool?> HearsAsync(SiloMember other) =>
+        await SendProbeAsync(other.Incarnation).ConfigureAwait(false) is { Outcome: ProbeOutcome.Answered, Heard: var heard } ? heard : null;
+
+    private async Task<(ProbeOutcome Outcome, bool Heard)> SendProbeAsync(Guid? about)
     {
         try
         {
             var probe = new ProbeCall { Deadline = clock.After(options.ProbeInterval) };
             var connection = await ConnectAsync().WaitAsync(options.ProbeInterval, time).ConfigureAwait(false);
             var id = connection.Pending.Add(probe);
-            if (!connection.Sender.TrySend(FrameWriter.Finish(FrameWriter.Begin(FrameKind.Probe, id))))
+            var frame = FrameWriter.Begin(FrameKind.Probe, id);
+            if (about is { } incarnation) incarnation.TryWriteBytes(frame.Take(16));
+            if (!connection.Sender.TrySend(FrameWriter.Finish(frame)))
             {
                 // A link this full carries no probe in time.
                 connection.Pending.Take(id);
-                return ProbeOutcome.Silent;
+                return (ProbeOutcome.Silent, false);
             }
 
-            return await probe.Answered.WaitAsync(options.ProbeInterval, time).ConfigureAwait(false) ? ProbeOutcome.Answered : ProbeOutcome.Silent;
+            var answered = await probe.Answered.WaitAsync(options.ProbeInterval, time).ConfigureAwait(false);
+            return (answered ? ProbeOutcome.Answered : ProbeOutcome.Silent, answered && probe.Heard);
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
-            return IsRefused(e) ? ProbeOutcome.Refused : ProbeOutcome.Silent;
+            return (IsRefused(e) ? ProbeOutcome.Refused : ProbeOutcome.Silent, false);
         }
     }
 
@@ -230,7 +239,14 @@ internal sealed class OutgoingLink(SiloMember peer, ISiloTransport transport, IL
 
         public Task<bool> Answered => _answered.Task;
 
-        public override void Complete(ref WireReader reader) => _answered.TrySetResult(true);
+        /// <summary>The answer says that the silo has heard the one it was asked about.</summary>
+        public bool Heard { get; private set; }
+
+        public override void Complete(ref WireReader reader)
+        {
+            Heard = !reader.AtEnd && reader.ReadByte() == 1;
+            _answered.TrySetResult(true);
+        }
 
         public override void CompleteEmpty() => _answered.TrySetResult(true);
 

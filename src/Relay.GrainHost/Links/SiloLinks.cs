@@ -20,6 +20,9 @@ internal sealed partial class SiloLinks(GrainHostOptions options, ISiloTransport
     /// <summary>A peer says that the membership table has changed. Must not block.</summary>
     public required Action Gossiped { get; set; }
 
+    /// <summary>Whether this silo has just heard another start of a silo. Must not block.</summary>
+    public required Func<Guid, bool> Hears { get; set; }
+
     /// <summary>A link to a peer that had stood is gone, and not because it was closed here. Must not block.</summary>
     public required Action<SiloMember> Lost { get; set; }
 
@@ -57,7 +60,7 @@ internal sealed partial class SiloLinks(GrainHostOptions options, ISiloTransport
                 return;
             }
 
-            link = new IncomingLink(stream, reader, hello, router, options, Gossiped);
+            link = new IncomingLink(stream, reader, hello, router, options, Gossiped, Hears);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or WireFormatException or ObjectDisposedException)
         {

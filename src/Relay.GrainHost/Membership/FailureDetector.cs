@@ -13,8 +13,14 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
     private const int MaxProbed = 5;
 
     private readonly ConcurrentDictionary<Guid, int> _misses = new();
+
+    /// <summary>When the last probe was sent that a silo has answered.</summary>
+    private readonly ConcurrentDictionary<Guid, long> _heard = new();
     private readonly ConcurrentDictionary<Guid, byte> _suspected = new();
     private readonly LocalHealth _health = new();
+
+    /// <summary>Silent ones that others hear; so that it is said once for each time.</summary>
+    private readonly HashSet<Guid> _spokenFor = [];
     private bool _heardNobody;
 
     public async Task RoundAsync(CancellationToken cancellationToken)
@@ -22,6 +28,7 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
         var probed = Choose();
         if (probed.Length > 0)
         {
+            var sentAt = time.GetTimestamp();
             var answers = await Task.WhenAll(probed.Select(member => Probe(member))).ConfigureAwait(false);
             _health.Observe(clock.TakeLongestGap());
             // Who hears nobody of several may be the one that is cut off. When it hears somebody again, what it missed meanwhile
@@ -32,13 +39,41 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
             for (var i = 0; i < probed.Length; i++)
             {
                 _misses[probed[i].Incarnation] = answers[i] == ProbeOutcome.Answered ? 0 : _misses.GetValueOrDefault(probed[i].Incarnation) + 1;
+                if (answers[i] == ProbeOutcome.Answered)
+                {
+                    _heard[probed[i].Incarnation] = sentAt;
+                    _spokenFor.Remove(probed[i].Incarnation);
+                }
+
                 if (answers[i] == ProbeOutcome.Refused) _ = SuspectAsync(probed[i], cancellationToken);
             }
 
-            foreach (var gone in _misses.Keys.Except(probed.Select(m => m.Incarnation)).ToArray()) _misses.TryRemove(gone, out _);
+            foreach (var gone in _misses.Keys.Except(probed.Select(m => m.Incarnation)).ToArray())
+            {
+                _misses.TryRemove(gone, out _);
+                _heard.TryRemove(gone, out _);
+                _spokenFor.Remove(gone);
+            }
+
+            SiloMember[] answering = [.. probed.Where((_, i) => answers[i] == ProbeOutcome.Answered)];
             foreach (var suspect in probed.Where(m => _misses[m.Incarnation] >= options.MissedProbes * _health.Multiplier))
             {
-                if (hearsSomebody || IsSilent(suspect)) await DeclareAsync(suspect, $"{_misses[suspect.Incarnation]} probes without an answer", cancellationToken).ConfigureAwait(false);
+                var confirmed = hearsSomebody;
+                if (answering.Length > 0)
+                {
+                    // The way between two silos may be cut while all others hear both: then neither is dead.
+                    var says = await Task.WhenAll(answering.Select(member => links.Get(member).HearsAsync(suspect))).ConfigureAwait(false);
+                    if (Array.IndexOf(says, true) is >= 0 and var witness)
+                    {
+                        if (_spokenFor.Add(suspect.Incarnation)) LogHeardByOther(suspect.Address, answering[witness].Address);
+                        continue;
+                    }
+
+                    // Nobody says anything any more: now it is this silo that hears nobody.
+                    confirmed = says.Contains(false);
+                }
+
+                if (confirmed || IsSilent(suspect)) await DeclareAsync(suspect, $"{_misses[suspect.Incarnation]} probes without an answer", cancellationToken).ConfigureAwait(false);
             }
         }
 
@@ -80,6 +115,15 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
             _suspected.TryRemove(suspect.Incarnation, out _);
         }
     }
+
+    /// <summary>
+    /// Whether a silo has answered a probe that was sent less than so many intervals ago as probes must fail: whoever has missed as
+    /// many in a row knows of an older silence than this speaks of.
+    /// </summary>
+    public bool Hears(Guid incarnation) => _heard.TryGetValue(incarnation, out var sentAt) && time.GetElapsedTime(sentAt) < options.MissedProbes * options.ProbeInterval;
+
+    /// <summary>Probes in a row that a silo has not answered.</summary>
+    internal int MissesOf(Guid incarnation) => _misses.GetValueOrDefault(incarnation);
 
     // The last probe before it would count as dead goes by a new connection, too.
     private Task<ProbeOutcome> Probe(SiloMember member) =>

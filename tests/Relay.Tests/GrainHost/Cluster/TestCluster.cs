@@ -77,6 +77,14 @@ internal sealed class TestCluster : IAsyncDisposable
         if (_frozen.TryRemove(name, out var frozen)) frozen.SetResult();
     }
 
+    /// <summary>Neither of the two hears the other any more, without losing their links; the others hear both.</summary>
+    public void CutPair(string one, string other)
+    {
+        _cut[$"{one} {other}"] = _cut[$"{other} {one}"] = 0;
+        Freeze($"{one} {other}");
+        Freeze($"{other} {one}");
+    }
+
     public void Mend(string name) => _cut.TryRemove(name, out _);
 
     /// <summary>The silo is gone without a farewell.</summary>
@@ -102,11 +110,11 @@ internal sealed class TestCluster : IAsyncDisposable
             var to = siloAddress[..siloAddress.IndexOf(':', StringComparison.Ordinal)];
             if (!cluster._silos.TryGetValue(to, out var target))
                 throw new IOException($"Nobody listens at {to}.", new SocketException((int)SocketError.ConnectionRefused));
-            if (cluster._cut.ContainsKey(from) || cluster._cut.ContainsKey(to))
+            if (cluster._cut.ContainsKey($"{from} {to}") || cluster._cut.ContainsKey(from) || cluster._cut.ContainsKey(to))
                 throw new IOException($"{to} is unreachable.");
             var (one, other) = MemoryDuplex.Create();
-            one.Pause = () => cluster.PauseOf(from);
-            other.Pause = () => cluster.PauseOf(to);
+            one.Pause = () => Task.WhenAll(cluster.PauseOf(from), cluster.PauseOf($"{to} {from}"));
+            other.Pause = () => Task.WhenAll(cluster.PauseOf(to), cluster.PauseOf($"{from} {to}"));
             cluster._links.Enqueue((from, to, one));
             _ = target.Host.AcceptAsync(other, from, CancellationToken.None);
             return new ValueTask<Stream>(one);

@@ -207,6 +207,22 @@ public sealed class ClusterTests
     }
 
     [Fact]
+    public async Task Two_that_do_not_hear_each_other_declare_nobody_dead_while_a_third_hears_both()
+    {
+        await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromMilliseconds(300) };
+        var silos = await cluster.StartAsync(s_three);
+        await Eventually.TrueAsync(() => silos.All(s => silos.Where(o => o != s).All(o => s.Host.Detector.Hears(o.Host.Incarnation))), "all hear each other");
+        cluster.CutPair("one", "two");
+        // More rounds than it takes to be declared dead by a silo in the worst health.
+        await Eventually.TrueAsync(() => silos[0].Host.Detector.MissesOf(silos[1].Host.Incarnation) > 12 && silos[1].Host.Detector.MissesOf(silos[0].Host.Incarnation) > 12, "the two have not heard each other for long");
+        Assert.Equal(3, (await cluster.Table.ReadAsync(Cancel)).Members.Count(m => m.Status == MemberStatus.Active));
+        // What one of the two stands still for is seen by the third, who is believed.
+        cluster.Freeze("two");
+        await Eventually.TrueAsync(() => silos[0].Host.Membership.ActiveSilos.Length == 2, "the one that is frozen is declared dead all the same");
+        Assert.Equal(["two"], (await cluster.Table.ReadAsync(Cancel)).Members.Where(m => m.Status == MemberStatus.Dead).Select(m => m.Name));
+    }
+
+    [Fact]
     public async Task A_restarted_silo_replaces_its_earlier_start_at_once()
     {
         await using var cluster = new TestCluster { Configure = o => o.MissedProbes = 1000 };
