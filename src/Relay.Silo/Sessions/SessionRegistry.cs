@@ -14,6 +14,8 @@ namespace Relay.Silo.Sessions;
 /// </summary>
 internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObserver
 {
+    private const string Restarted = "connection lost: the gateway restarted";
+
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
 
     // A row says that it is over when it is: it waits for the streams, but not for one that will not end.
@@ -23,6 +25,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     private readonly ConcurrentDictionary<Guid, LiveSession> _live = new();
     private readonly ConcurrentDictionary<Guid, Ending> _unwritten = new();
     private readonly ConcurrentDictionary<Guid, bool> _unreported = new();
+    private readonly DoubtfulSessions _doubtful;
     private readonly Wakeup _wakeup = new();
     private readonly SessionStore _store;
     private readonly SessionAuthorizer _authorizer;
@@ -48,6 +51,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         _metrics = metrics;
         _time = time;
         _logger = logger;
+        _doubtful = new DoubtfulSessions(time);
         gateways.Lost += OnGatewayLost;
     }
 
@@ -63,13 +67,19 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     public IReadOnlyCollection<LiveSession> Live() => [.. _live.Values];
 
     /// <summary>Null: not here, or not that gateway's.</summary>
-    public LiveSession? Find(Guid sessionId, string gateway) =>
-        _live.TryGetValue(sessionId, out var session) && session.Facts.Gateway == gateway ? session : null;
+    public LiveSession? Find(Guid sessionId, string gateway)
+    {
+        if (!_live.TryGetValue(sessionId, out var session) || session.Facts.Gateway != gateway)
+            return null;
+        _doubtful.Clear(sessionId);
+        return session;
+    }
 
     /// <summary>Adds a session whose row was just written, and judges it again if its organization has changed since the decision.</summary>
     public void Add(LiveSession session, long decidedAtVersion)
     {
         _live[session.Id] = session;
+        _doubtful.Add(session, "connection lost: the gateway did not take the session up");
         _gateways.Expect(session.Facts.Gateway);
         session.SetDeadline(session.EndsAt, _time, OnDeadline);
         Started?.Invoke(session);
@@ -82,8 +92,8 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     /// <exception cref="StoreUnavailableException">It is not here, and where it is cannot be asked now.</exception>
     public async ValueTask<LiveSession?> FindOrAdoptAsync(Guid sessionId, string gateway, CancellationToken cancellationToken)
     {
-        if (_live.TryGetValue(sessionId, out var here))
-            return here.Facts.Gateway == gateway ? here : null;
+        if (_live.ContainsKey(sessionId))
+            return Find(sessionId, gateway);
         if (_unwritten.ContainsKey(sessionId))
             return null;
         if (await _store.AdoptAsync(sessionId, gateway, cancellationToken) is not { EndTime: null, SocketId: { } socketId } row)
@@ -188,8 +198,13 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
             // A gateway that restarted does not claim what it had before. One that it has just opened may be missing from the list.
             var known = claimed.ToHashSet();
             var before = _time.GetUtcNow() - GatewaySubscriptions.Grace;
-            foreach (var session in _live.Values.Where(s => s.Facts.Gateway == gateway && s.Facts.StartedAt < before && !known.Contains(s.Id)))
-                End(session, "connection lost: the gateway restarted", "the gateway restarted", audit: null);
+            foreach (var session in _live.Values.Where(s => s.Facts.Gateway == gateway && !known.Contains(s.Id)))
+            {
+                if (session.Facts.StartedAt < before)
+                    End(session, Restarted, "the gateway restarted", audit: null);
+                else
+                    _doubtful.Add(session, Restarted);
+            }
         }
 
         return new Reconciliation(dead, undecided);
@@ -241,6 +256,13 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
             await Task.Delay(TimeSpan.FromMilliseconds(20), _time, cancellationToken);
     }
 
+    /// <summary>Ends what no gateway has.</summary>
+    internal void EndForgotten()
+    {
+        foreach (var (session, outcome) in _doubtful.TakeForgotten())
+            End(session, outcome, "the gateway does not have it", audit: null);
+    }
+
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         _gateways.Lost -= OnGatewayLost;
@@ -257,6 +279,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
             try
             {
                 await _wakeup.WaitAsync(RetryInterval, _time, stoppingToken);
+                EndForgotten();
                 await WriteAllAsync(stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)

@@ -37,7 +37,9 @@ internal sealed class TargetHost : IAsyncDisposable
         [
             $"Port {SshPort}", $"ListenAddress {network.Address(Node)}", $"HostKey {File("host")}", $"TrustedUserCAKeys {File("ca.pub")}", $"AuthorizedPrincipalsFile {File("principals")}",
             "AuthorizedKeysFile none", "PidFile none", "StrictModes no", "UsePAM no", "PermitRootLogin yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no", "MaxStartups 500",
-            "UseDNS no", "PrintMotd no", "Subsystem sftp internal-sftp",
+            "UseDNS no", "PrintMotd no",
+            // bash takes a shell of level 1 that sshd runs for one that should read ~/.bashrc, whatever that prints.
+            "SetEnv SHLVL=9", "Subsystem sftp internal-sftp",
         ]);
         var sshd = NodeProcess.Start(Node, network.Enter(Node, "/usr/sbin/sshd", "-D", "-e", "-f", File("config")), new Dictionary<string, string?>(), folder, history, static _ => { });
         if (await sshd.WaitForAsync("Server listening", TimeSpan.FromSeconds(20)) is null)

@@ -44,6 +44,52 @@ public sealed class LostPeersTests(SiloFixture fixture) : IClassFixture<SiloFixt
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_session_whose_gateway_never_spoke_of_it_ends_and_one_with_a_stream_does_not(bool restarted)
+    {
+        var time = new ManualTimeProvider(TimeProvider.System.GetUtcNow());
+        var gateways = new GatewaySubscriptions(time);
+        var snapshots = new SnapshotCell();
+        var snapshot = _silo.Get<SnapshotCell>().Find(_silo.OrganizationId)!;
+        snapshots.Swap(snapshot);
+        using var registry = new SessionRegistry(
+            _silo.Get<SessionStore>(), new SessionAuthorizer(snapshots, time), snapshots, gateways, _silo.Get<RevocationMetrics>(), time, NullLogger<SessionRegistry>.Instance);
+        using var control = gateways.Subscribe("gw");
+        var (forgotten, streaming, spokenOf, streamed) = (Session("gw"), Session("gw"), Session("gw"), Session("gw"));
+        foreach (var session in new[] { forgotten, streaming, spokenOf, streamed })
+            registry.Add(session, snapshot.Version);
+        Assert.True(streaming.TryBeginStream());
+        Assert.True(streamed.TryBeginStream());
+        if (restarted)
+        {
+            // It has spoken of all of them; then it died, and its successor claims one, and opens a stream for another it has just opened.
+            foreach (var session in new[] { forgotten, streaming, spokenOf, streamed })
+                Assert.NotNull(registry.Find(session.Id, "gw"));
+            await registry.ReconcileAsync("gw", [spokenOf.Id], isOnlyStream: true, TestContext.Current.CancellationToken);
+        }
+
+        Assert.NotNull(registry.Find(spokenOf.Id, "gw"));
+        Advance(DoubtfulSessions.Limit - TimeSpan.FromSeconds(1));
+        Assert.Null(forgotten.Outcome);
+        streamed.StreamClosed(null);
+        Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(restarted ? "connection lost: the gateway restarted" : "connection lost: the gateway did not take the session up", forgotten.Outcome);
+        // Its stream has only just ended: its gateway may still say how.
+        Assert.Null(streamed.Outcome);
+        Advance(DoubtfulSessions.Limit);
+        Assert.NotNull(streamed.Outcome);
+        Assert.Null(streaming.Outcome);
+        Assert.Null(spokenOf.Outcome);
+
+        void Advance(TimeSpan by)
+        {
+            time.Advance(by);
+            registry.EndForgotten();
+        }
+    }
+
+    [Theory]
     [InlineData("unknown", null, 60, true)]
     [InlineData("declared dead", "dead", 21, true)]
     [InlineData("declared dead a moment ago", "dead", 5, false)]
