@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Relay.Protocol.Crypto;
 
 // What: the part of OpenSSL 3's libcrypto that the shared framework does not offer.
-// References: the manual pages EVP_PKEY_new(3), EVP_DigestSign(3), EVP_PKEY_derive(3), EVP_EncryptInit(3), EVP_MAC(3).
+// References: the manual pages EVP_PKEY_new(3), EVP_DigestSign(3), EVP_PKEY_derive(3), EVP_EncryptInit(3), EVP_DigestInit(3), EVP_MAC(3), OSSL_PARAM(3).
 // Failure: unless a line says otherwise a call returns 1 for success and 0 or a negative number for failure, and
 // leaves an entry in the calling thread's error queue, which ClearErrors empties: the framework shares that queue.
 
@@ -102,6 +102,41 @@ internal static partial class LibCrypto
     [LibraryImport(Library, EntryPoint = "EVP_CIPHER_CTX_ctrl")]
     public static partial int CipherControl(CipherContextHandle context, int command, int length, Span<byte> tag);
 
+    /// <summary>
+    /// The calls above for the one place where they are made per datagram, with the pointers that a handle would give after
+    /// counting references twice per call: the caller keeps the handle alive. Null for what does not change.
+    /// </summary>
+    [LibraryImport(Library, EntryPoint = "EVP_CipherInit_ex")]
+    public static unsafe partial int CipherInit(nint context, nint cipher, nint engine, byte* key, byte* iv, int encrypt);
+
+    /// <inheritdoc cref="CipherInit(nint, nint, nint, byte*, byte*, int)"/>
+    [LibraryImport(Library, EntryPoint = "EVP_CipherUpdate")]
+    public static unsafe partial int CipherUpdate(nint context, byte* output, int* written, byte* input, int length);
+
+    /// <inheritdoc cref="CipherInit(nint, nint, nint, byte*, byte*, int)"/>
+    [LibraryImport(Library, EntryPoint = "EVP_CipherFinal_ex")]
+    public static unsafe partial int CipherFinal(nint context, byte* output, int* written);
+
+    /// <inheritdoc cref="CipherInit(nint, nint, nint, byte*, byte*, int)"/>
+    [LibraryImport(Library, EntryPoint = "EVP_CIPHER_CTX_ctrl")]
+    public static unsafe partial int CipherControl(nint context, int command, int length, byte* tag);
+
+    /// <summary>The named digest of the default provider. Null when there is none.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_MD_fetch", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial DigestHandle FetchDigest(nint libraryContext, string algorithm, nint properties);
+
+    /// <summary>Starts a new message.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_DigestInit_ex2")]
+    public static partial int DigestInit(DigestContextHandle context, DigestHandle digest, nint parameters);
+
+    /// <summary>Adds bytes of the message.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_DigestUpdate")]
+    public static partial int DigestUpdate(DigestContextHandle context, ReadOnlySpan<byte> data, nuint length);
+
+    /// <summary>Ends the message; <paramref name="written"/> bytes of digest came out, which the caller has room for.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_DigestFinal_ex")]
+    public static partial int DigestFinal(DigestContextHandle context, Span<byte> digest, out uint written);
+
     /// <summary>The named MAC of the default provider. Null when there is none.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_MAC_fetch", StringMarshalling = StringMarshalling.Utf8)]
     public static partial MacHandle FetchMac(nint libraryContext, string algorithm, nint properties);
@@ -113,6 +148,10 @@ internal static partial class LibCrypto
     /// <summary>Starts a new message under the key, which is copied.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_MAC_init")]
     public static partial int MacInit(MacContextHandle context, ReadOnlySpan<byte> key, nuint keyLength, nint parameters);
+
+    /// <summary>Sets parameters (an array of OSSL_PARAM that ends with a null key, read during the call), which stay for all later messages.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_CTX_set_params")]
+    public static unsafe partial int SetMacParameters(MacContextHandle context, LibCryptoParameter* parameters);
 
     /// <summary>Adds bytes of the message.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_MAC_update")]
@@ -141,9 +180,21 @@ internal static partial class LibCrypto
     [LibraryImport(Library, EntryPoint = "EVP_CIPHER_free")]
     internal static partial void FreeCipher(nint cipher);
 
+    [LibraryImport(Library, EntryPoint = "EVP_MD_free")]
+    internal static partial void FreeDigest(nint digest);
+
     [LibraryImport(Library, EntryPoint = "EVP_MAC_CTX_free")]
     internal static partial void FreeMacContext(nint context);
 
     [LibraryImport(Library, EntryPoint = "EVP_MAC_free")]
     internal static partial void FreeMac(nint mac);
 }
+
+/// <summary>OSSL_PARAM: one named value for libcrypto. Only what the pointers point to during a call is read.</summary>
+/// <param name="Key">Name, ASCII with a terminating zero; null ends an array.</param>
+/// <param name="Type">2: an unsigned integer in the machine's byte order.</param>
+/// <param name="Data">The value.</param>
+/// <param name="DataLength">Its length in bytes.</param>
+/// <param name="ReturnedLength">Written by calls that ask for a value.</param>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly record struct LibCryptoParameter(nint Key, uint Type, nint Data, nuint DataLength, nuint ReturnedLength);

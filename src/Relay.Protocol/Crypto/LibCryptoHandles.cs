@@ -43,6 +43,17 @@ internal sealed class DigestContextHandle : LibCryptoHandle
     }
 }
 
+/// <summary>EVP_MD, fetched. Safe for concurrent use.</summary>
+internal sealed class DigestHandle : LibCryptoHandle
+{
+    /// <inheritdoc/>
+    protected override bool ReleaseHandle()
+    {
+        LibCrypto.FreeDigest(handle);
+        return true;
+    }
+}
+
 /// <summary>EVP_CIPHER_CTX. Not thread-safe.</summary>
 internal sealed class CipherContextHandle : LibCryptoHandle
 {
