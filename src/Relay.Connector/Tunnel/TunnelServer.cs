@@ -72,8 +72,9 @@ internal sealed class TunnelServer : IAsyncDisposable
         kestrel.Limits.MaxResponseBufferSize = 1024 * 1024;
         kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
 
-        // The drain request is open for the tunnel's whole life; an idle tunnel is not an idle connection.
-        kestrel.Limits.KeepAliveTimeout = TimeSpan.MaxValue;
+        // An idle tunnel is not an idle connection. Not TimeSpan.MaxValue: Kestrel adds it to the present, which overflows, and the next
+        // heartbeat closes a tunnel whose first request is still on its way.
+        kestrel.Limits.KeepAliveTimeout = TimeSpan.FromDays(365);
         kestrel.Limits.Http2.InitialStreamWindowSize = TunnelWire.StreamWindowBytes;
         kestrel.Limits.Http2.InitialConnectionWindowSize = TunnelWire.ConnectionWindowBytes;
         kestrel.Limits.Http2.MaxStreamsPerConnection = TunnelWire.MaxStreamsPerConnection;

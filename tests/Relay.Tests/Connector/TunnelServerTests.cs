@@ -16,28 +16,52 @@ public sealed class TunnelServerTests
     [Fact]
     public async Task A_tunnel_that_is_cut_in_the_middle_of_an_answer_is_over()
     {
-        await using var server = new TunnelServer(
-            new TunnelRoutes(new EpochGate(), new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, NullLoggerFactory.Instance), NullLoggerFactory.Instance);
-        await server.StartAsync(Cancel);
+        await using var server = await StartAsync();
         for (var i = 0; i < 60; i++)
         {
-            using var listener = new TcpListener(IPAddress.Loopback, 0);
-            listener.Start();
-            var agent = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            await agent.ConnectAsync(listener.LocalEndpoint, Cancel);
-            var silo = await listener.AcceptSocketAsync(Cancel);
-            var connection = new DialledConnection(new NetworkStream(agent, true), null, new Attachment("test", new AttachResponse(true, 1)));
-            server.Serve(connection);
-            var id = Guid.NewGuid();
-            var clock = new BootClock(TimeProvider.System);
-            using var tunnel = new ConnectorTunnel(
-                new TunnelTransport(new NetworkStream(silo, true)), new AdmittedConnector(id, "c", id, id, ""),
-                new ConnectorLease(id, 1, "here:1", id, id, "", TimeProvider.System.GetUtcNow(), true), clock.Now, null, new ServingRight(AgentEpochTests.Alone(), clock), TimeProvider.System);
+            var (connection, tunnel) = await ConnectAsync(server);
+            using var ended = tunnel;
             Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(20), Cancel));
             var drained = tunnel.DrainedAsync();
             await tunnel.CloseAsync("lease_lost", "test");
             await connection.Completed.WaitAsync(TimeSpan.FromSeconds(20), TimeProvider.System, Cancel);
             Assert.False(await drained);
         }
+    }
+
+    // Kestrel looks at its time-outs once a second, and what it closes then it does not announce: two of its looks have to pass.
+    [Fact]
+    public async Task A_tunnel_on_which_nothing_was_asked_yet_is_not_idle()
+    {
+        await using var server = await StartAsync();
+        var (connection, tunnel) = await ConnectAsync(server);
+        using var ended = tunnel;
+        await Assert.ThrowsAsync<TimeoutException>(() => connection.Completed.WaitAsync(TimeSpan.FromSeconds(2.5), TimeProvider.System, Cancel));
+        Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(20), Cancel));
+    }
+
+    private static async Task<TunnelServer> StartAsync()
+    {
+        var server = new TunnelServer(
+            new TunnelRoutes(new EpochGate(), new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, NullLoggerFactory.Instance), NullLoggerFactory.Instance);
+        await server.StartAsync(Cancel);
+        return server;
+    }
+
+    /// <summary>Both ends of a connection that the server serves.</summary>
+    private static async Task<(DialledConnection Agent, ConnectorTunnel Silo)> ConnectAsync(TunnelServer server)
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var agent = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await agent.ConnectAsync(listener.LocalEndpoint, Cancel);
+        var silo = await listener.AcceptSocketAsync(Cancel);
+        var connection = new DialledConnection(new NetworkStream(agent, true), null, new Attachment("test", new AttachResponse(true, 1)));
+        server.Serve(connection);
+        var id = Guid.NewGuid();
+        var clock = new BootClock(TimeProvider.System);
+        return (connection, new ConnectorTunnel(
+            new TunnelTransport(new NetworkStream(silo, true)), new AdmittedConnector(id, "c", id, id, ""),
+            new ConnectorLease(id, 1, "here:1", id, id, "", TimeProvider.System.GetUtcNow(), true), clock.Now, null, new ServingRight(AgentEpochTests.Alone(), clock), TimeProvider.System));
     }
 }
