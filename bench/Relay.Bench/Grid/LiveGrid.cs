@@ -1,8 +1,10 @@
+using System.Globalization;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Relay.Bench.Ssh;
 using Relay.Protocol.Ssh;
 using Relay.TestKit.Processes;
 
@@ -18,9 +20,10 @@ internal sealed class LiveGrid : IAsyncDisposable
 
     public RelayGrid Grid { get; }
 
-    public static async Task<LiveGrid> StartAsync(int silos)
+    /// <param name="regions">Silo N is in region "rN", the gateway in "r0": it stays at the first silo.</param>
+    public static async Task<LiveGrid> StartAsync(int silos, bool regions = false)
     {
-        var live = new LiveGrid(await RelayGrid.StartAsync(silos));
+        var live = new LiveGrid(await RelayGrid.StartAsync(silos, regions: regions));
         var password = (await File.ReadAllTextAsync(Path.Combine(live.Grid.Folder, "admin.password"))).Trim();
         var login = await live.SendAsync(HttpMethod.Post, "/login", new JsonObject { ["email"] = "admin@relay.local", ["password"] = password });
         live._http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", login["token"]!.GetValue<string>());
@@ -52,33 +55,93 @@ internal sealed class LiveGrid : IAsyncDisposable
         return key;
     }
 
-    /// <summary>A live session of that user with a forwarded connection that is open and has carried a byte.</summary>
-    /// <param name="echoPort">A service that sends back what it gets.</param>
-    public async Task<SshConnection> OpenAsync(string socket, SshPrivateKey key, int echoPort)
+    /// <summary>A socket through that connector whose policy lets those people forward anywhere, and is called "allow-" and its name.</summary>
+    /// <param name="who">The policy's condition.</param>
+    public async Task AddForwardingSocketAsync(string name, string connector, JsonObject who)
+    {
+        await SendAsync(HttpMethod.Post, "/sockets", new JsonObject
+        {
+            ["name"] = name,
+            ["connector_ids"] = new JsonArray(connector),
+            ["recording_enabled"] = false,
+            ["upstream_configuration"] = new JsonObject { ["service_type"] = "ssh", ["ssh_service_configuration"] = new JsonObject { ["ssh_service_type"] = "connector_built_in_ssh_service" } },
+        });
+        await SendAsync(HttpMethod.Post, "/policies", new JsonObject
+        {
+            ["name"] = $"allow-{name}",
+            ["socket_ids"] = new JsonArray(name),
+            ["policy_data"] = new JsonObject
+            {
+                ["permissions"] = new JsonObject { ["ssh"] = new JsonObject { ["tcp_forwarding"] = new JsonObject() } },
+                ["condition"] = new JsonObject { ["who"] = who },
+            },
+        });
+    }
+
+    /// <summary>A session of that user.</summary>
+    public async Task<SshConnection> ConnectAsync(string socket, SshPrivateKey key)
     {
         var address = Grid.SshAddress.Split(':');
         var tcp = new TcpClient { NoDelay = true };
-        await tcp.ConnectAsync(address[0], int.Parse(address[1], System.Globalization.CultureInfo.InvariantCulture));
-        var connection = await SshConnection.ConnectAsync(tcp.GetStream(), new SshClientOptions
+        await tcp.ConnectAsync(address[0], int.Parse(address[1], CultureInfo.InvariantCulture));
+        return await SshConnection.ConnectAsync(tcp.GetStream(), new SshClientOptions
         {
             User = socket,
             Key = key,
             VerifyHostKey = (_, _) => ValueTask.FromResult(true),
             TimeProvider = TimeProvider.System,
         }, CancellationToken.None);
+    }
+
+    /// <summary>A forwarded connection to a port of this machine.</summary>
+    public static async Task<SshChannel> ForwardAsync(SshConnection connection, int port)
+    {
         using var writer = new SshWriter();
         writer.WriteString("127.0.0.1");
-        writer.WriteUInt32((uint)echoPort);
+        writer.WriteUInt32((uint)port);
         writer.WriteString("127.0.0.1");
         writer.WriteUInt32(0);
-        var channel = await connection.OpenChannelAsync("direct-tcpip", writer.WrittenMemory.ToArray(), CancellationToken.None);
-        await channel.WriteAsync("x"u8.ToArray(), CancellationToken.None);
-        while ((await channel.ReadAsync(CancellationToken.None)).Kind != SshChannelEventKind.Data)
-        {
-            // What came first was a window or a request.
-        }
+        return await connection.OpenChannelAsync("direct-tcpip", writer.WrittenMemory.ToArray(), CancellationToken.None);
+    }
 
-        return connection;
+    /// <summary>A live session of that user with a forwarded connection that is open and has carried a byte.</summary>
+    /// <param name="echoPort">A service that sends back what it gets.</param>
+    /// <exception cref="IOException">It ended before.</exception>
+    public async Task<SshConnection> OpenAsync(string socket, SshPrivateKey key, int echoPort)
+    {
+        var connection = await ConnectAsync(socket, key);
+        try
+        {
+            var channel = await ForwardAsync(connection, echoPort);
+            await channel.WriteAsync("x"u8.ToArray(), CancellationToken.None);
+            while (await channel.ReadAsync(CancellationToken.None) is var next && next.Kind != SshChannelEventKind.Data)
+            {
+                // What came first was a window or a request.
+                if (next.Kind is SshChannelEventKind.Closed or SshChannelEventKind.Eof)
+                    throw new IOException("The forwarded connection ended before it carried a byte.");
+            }
+
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Waits until a process has next to nothing to do.</summary>
+    public static async Task SettledAsync(int pid)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1), TimeProvider.System);
+        var before = ProcessCpu.Seconds(pid);
+        while (await timer.WaitForNextTickAsync())
+        {
+            var now = ProcessCpu.Seconds(pid);
+            if (now - before < 0.1)
+                return;
+            before = now;
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -64,13 +64,6 @@ internal sealed class Revocation : IBenchmark
     {
         var (name, email) = ($"p{number}", $"p{number}@example.test");
         var key = await live.AddUserAsync(email);
-        await live.SendAsync(HttpMethod.Post, "/sockets", new JsonObject
-        {
-            ["name"] = name,
-            ["connector_ids"] = new JsonArray(connector),
-            ["recording_enabled"] = false,
-            ["upstream_configuration"] = new JsonObject { ["service_type"] = "ssh", ["ssh_service_configuration"] = new JsonObject { ["ssh_service_type"] = "connector_built_in_ssh_service" } },
-        });
 
         // The second half belongs to one group: one write takes the right of all of them.
         var inGroup = number >= People / 2;
@@ -78,16 +71,7 @@ internal sealed class Revocation : IBenchmark
             await live.SendAsync(HttpMethod.Post, "/groups", new JsonObject { ["display_name"] = "half" });
         if (inGroup)
             await live.SendAsync(HttpMethod.Put, $"/groups/half/members/{email}");
-        await live.SendAsync(HttpMethod.Post, "/policies", new JsonObject
-        {
-            ["name"] = $"allow-{name}",
-            ["socket_ids"] = new JsonArray(name),
-            ["policy_data"] = new JsonObject
-            {
-                ["permissions"] = new JsonObject { ["ssh"] = new JsonObject { ["tcp_forwarding"] = new JsonObject() } },
-                ["condition"] = new JsonObject { ["who"] = inGroup ? new JsonObject { ["group"] = new JsonArray("half") } : new JsonObject { ["email"] = new JsonArray(email) } },
-            },
-        });
+        await live.AddForwardingSocketAsync(name, connector, inGroup ? new JsonObject { ["group"] = new JsonArray("half") } : new JsonObject { ["email"] = new JsonArray(email) });
         var sessions = new List<SshConnection>();
         while (sessions.Count < SessionsEach)
             sessions.AddRange(await Task.WhenAll(Enumerable.Range(0, Math.Min(AtOnce, SessionsEach - sessions.Count)).Select(_ => live.OpenAsync(name, key, echoPort))));
