@@ -56,7 +56,7 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
             }
 
             SiloMember[] answering = [.. probed.Where((_, i) => answers[i] == ProbeOutcome.Answered)];
-            foreach (var suspect in probed.Where(m => _misses[m.Incarnation] >= options.MissedProbes * _health.Multiplier))
+            foreach (var suspect in probed.Where(m => _misses[m.Incarnation] >= options.MissedProbes * Patience(m)))
             {
                 var confirmed = hearsSomebody;
                 if (answering.Length > 0)
@@ -121,6 +121,9 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
     /// many in a row knows of an older silence than this speaks of.
     /// </summary>
     public bool Hears(Guid incarnation) => _heard.TryGetValue(incarnation, out var sentAt) && time.GetElapsedTime(sentAt) < options.MissedProbes * options.ProbeInterval;
+
+    // Who has never answered may still be starting: it compiles what it runs, on a machine that may be busy.
+    private int Patience(SiloMember member) => _heard.ContainsKey(member.Incarnation) ? _health.Multiplier : LocalHealth.MaxMultiplier;
 
     /// <summary>Probes in a row that a silo has not answered.</summary>
     internal int MissesOf(Guid incarnation) => _misses.GetValueOrDefault(incarnation);

@@ -11,6 +11,9 @@ internal sealed class LocalHealth
 
     private const int Worst = 3;
 
+    /// <summary><see cref="Multiplier"/> at worst.</summary>
+    public const int MaxMultiplier = 1 + Worst;
+
     private int _score;
 
     /// <summary>By how much the number of misses is multiplied: 1 in good health, 4 at worst.</summary>

@@ -207,6 +207,23 @@ public sealed class ClusterTests
     }
 
     [Fact]
+    public async Task A_silo_that_has_never_answered_is_given_the_time_to_start()
+    {
+        await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromMilliseconds(300) };
+        var two = await cluster.StartAsync("one", "two");
+        cluster.Freeze("slow");
+        var slow = cluster.Create("slow");
+        await slow.Host.StartAsync(Cancel);
+        await Eventually.TrueAsync(() => two.All(s => s.Host.Detector.MissesOf(slow.Host.Incarnation) >= 6), "twice the probes that kill one who has answered are lost");
+        Assert.Equal(3, (await cluster.Table.ReadAsync(Cancel)).Members.Count(m => m.Status == MemberStatus.Active));
+        // It begins to answer, and falls silent for good.
+        cluster.Thaw("slow");
+        await Eventually.TrueAsync(() => two.All(s => s.Host.Detector.Hears(slow.Host.Incarnation)), "it has started");
+        cluster.Freeze("slow");
+        await Eventually.TrueAsync(() => two.All(s => s.Host.Membership.ActiveSilos.Length == 2), "it is declared dead");
+    }
+
+    [Fact]
     public async Task Two_that_do_not_hear_each_other_declare_nobody_dead_while_a_third_hears_both()
     {
         await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromMilliseconds(300) };
