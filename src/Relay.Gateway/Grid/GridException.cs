@@ -15,4 +15,7 @@ internal sealed class GridException(string message, HttpStatusCode? status, stri
     /// <summary>The same request may succeed elsewhere or a moment later.</summary>
     public bool IsTransient => Status is null or HttpStatusCode.ServiceUnavailable or HttpStatusCode.TooManyRequests
         or HttpStatusCode.BadGateway or HttpStatusCode.GatewayTimeout or HttpStatusCode.InternalServerError;
+
+    /// <summary>This silo has no place for it while the store is away; another one may have.</summary>
+    public bool IsFull => Status is HttpStatusCode.InsufficientStorage;
 }

@@ -61,6 +61,12 @@ internal sealed partial class SiloPool(
             {
                 return (silo.Link, await question(silo.Link, either.Token));
             }
+            catch (GridException e) when (e.IsFull)
+            {
+                // Nothing is wrong with it for whoever needs no place.
+                last = e;
+                continue;
+            }
             catch (GridException e) when (e.IsTransient)
             {
                 last = e;

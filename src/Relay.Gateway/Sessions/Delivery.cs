@@ -17,6 +17,7 @@ internal static class Delivery
         for (var attempt = 0; ; attempt++)
         {
             GridException? failed = null;
+            var waits = false;
             foreach (var silo in attempt == 0 ? [session.Silo] : session.Fallback.Besides(session.Silo).Append(session.Silo))
             {
                 try
@@ -24,14 +25,16 @@ internal static class Delivery
                     await send(silo);
                     return;
                 }
-                catch (GridException e) when (e.IsTransient)
+                catch (GridException e) when (e.IsTransient || e.IsFull)
                 {
                     failed ??= e;
+                    waits |= e.IsTransient;
                 }
             }
 
-            // A silo that stands still takes all the time there is to say nothing: the others are asked even then.
-            if (attempt > 0 && time.GetElapsedTime(begin) >= Limit)
+            // A silo that stands still takes all the time there is to say nothing: the others are asked even then. Where nobody has a
+            // place for it, waiting makes none.
+            if (attempt > 0 && (!waits || time.GetElapsedTime(begin) >= Limit))
             {
                 throw failed!;
             }

@@ -26,6 +26,7 @@ internal sealed partial class SessionOpener(
 
     /// <param name="gateway">The caller's name, from its certificate.</param>
     /// <param name="publicKey">The proven key or certificate blob.</param>
+    /// <exception cref="SpoolFullException">It is allowed, and cannot be accounted for here.</exception>
     public async Task<OpenSessionResponse> OpenAsync(string gateway, OpenSessionRequest request, ReadOnlyMemory<byte> publicKey, IPAddress clientIp, CancellationToken cancellationToken)
     {
         var who = identifier.Identify(publicKey.Span, clientIp);
@@ -48,7 +49,7 @@ internal sealed partial class SessionOpener(
 
         var verdict = authorizer.Evaluate(organization, facts, new AccessAction.Connect(facts.Username), decisionId);
         if (verdict.Allowed && socket.RecordingEnabled && history.Refusal is { } full)
-            return NoPlace(facts.Id, decisionId, full);
+            throw NoPlace(full);
         var row = Row(facts, socket, request, verdict);
         try
         {
@@ -57,7 +58,7 @@ internal sealed partial class SessionOpener(
         catch (SpoolFullException e)
         {
             LogRefusalNotKept(logger, decisionId, e.Message);
-            return verdict.Allowed ? NoPlace(facts.Id, decisionId, e.Message) : Refusal(facts.Id, decisionId, verdict.Explain());
+            return verdict.Allowed ? throw NoPlace(e.Message) : Refusal(facts.Id, decisionId, verdict.Explain());
         }
 
         if (!verdict.Allowed)
@@ -136,9 +137,8 @@ internal sealed partial class SessionOpener(
         Recorded = verdict.Allowed && socket is { RecordingEnabled: true },
     };
 
-    // L32c: a session that nobody could account for does not begin.
-    private static OpenSessionResponse NoPlace(Guid sessionId, Guid decisionId, string reason) =>
-        Refusal(sessionId, decisionId, $"Cannot connect: this session has to be recorded, and there is no place for it now: the database cannot be reached and {reason}.");
+    // L32c: a session that nobody could account for does not begin; not here, but another silo may have a place for it.
+    private static SpoolFullException NoPlace(string reason) => new($"there is no place for this session, which has to be recorded: {reason}");
 
     private static OpenSessionResponse Refusal(Guid sessionId, Guid decisionId, string message) =>
         new(false, sessionId, decisionId, message, null, null, null);

@@ -25,6 +25,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     private readonly ConcurrentDictionary<Guid, LiveSession> _live = new();
     private readonly ConcurrentDictionary<Guid, Ending> _unwritten = new();
     private readonly ConcurrentDictionary<Guid, bool> _unreported = new();
+    private readonly EndedSessions _ended = new();
     private readonly DoubtfulSessions _doubtful;
     private readonly Wakeup _wakeup = new();
     private readonly SessionStore _store;
@@ -94,7 +95,8 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     {
         if (_live.ContainsKey(sessionId))
             return Find(sessionId, gateway);
-        if (_unwritten.ContainsKey(sessionId))
+        // What ended here stays over, also while its end waits in the spool and the store shows it as live.
+        if (_ended.Contains(sessionId))
             return null;
         if (await _store.AdoptAsync(sessionId, gateway, cancellationToken) is not { EndTime: null, SocketId: { } socketId } row)
             return null;
@@ -125,6 +127,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     {
         if (!session.TryEnd(outcome))
             return;
+        _ended.Add(session.Id);
         _unwritten[session.Id] = new Ending(session, outcome, audit, WakeWhenClosedAsync(session));
         _live.TryRemove(session.Id, out _);
         _gateways.Publish(session.Facts.Gateway, new ControlMessage("end_session", session.Id, reason));

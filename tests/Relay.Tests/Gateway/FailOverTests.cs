@@ -66,6 +66,32 @@ public sealed class FailOverTests
         Assert.Contains(second.Chunks, c => c.Last);
     }
 
+    [Fact]
+    public async Task What_its_own_silo_has_no_place_for_is_stored_by_another_silo_and_the_session_goes_on()
+    {
+        await using var host = await GatewayHost.StartAsync();
+        await using var second = await JoinAsync(host);
+        await UseAsync(host, host.Silo, second);
+        host.Silo.ChunkStatus = _ => 507;
+        var result = await host.SshAsync("echo all of it; exit 3");
+        Assert.True(result.ExitCode == 3, result.Stderr);
+        await GatewayHost.UntilAsync(() => second.Chunks.Any(c => c.Last));
+        Assert.Empty(host.Silo.Chunks);
+        Assert.Equal(Enumerable.Range(0, second.Chunks.Count), second.Chunks.Select(c => c.Sequence));
+    }
+
+    [Fact]
+    public async Task Where_no_silo_has_a_place_for_its_recording_a_session_ends_at_once()
+    {
+        await using var host = await GatewayHost.StartAsync();
+        await using var second = await JoinAsync(host);
+        await UseAsync(host, host.Silo, second);
+        host.Silo.ChunkStatus = second.ChunkStatus = _ => 507;
+        Assert.NotEqual(0, (await host.SshAsync([], s_forever)).ExitCode);
+        await GatewayHost.UntilAsync(() => host.Silo.Ends.ContainsKey(host.Sessions[0]));
+        Assert.StartsWith("recording failed", host.Silo.Ends[host.Sessions[0]].Outcome, StringComparison.Ordinal);
+    }
+
     /// <summary>A second silo with the first one's script, announced and met.</summary>
     private static async Task<ScriptedSilo> JoinAsync(GatewayHost host)
     {
