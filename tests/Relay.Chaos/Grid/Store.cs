@@ -137,7 +137,8 @@ internal sealed class Store : IAsyncDisposable
         string[] command =
         [
             "/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "/usr/bin/env", $"LD_PRELOAD={_faketime}", $"FAKETIME_TIMESTAMP_FILE={Path.Combine(_folder, "clock")}",
-            "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", Path.Combine(_programs, "postgres"), "-D", Data(node), "-k", Data(node) + ".sockets",
+            // Not read at every call: PostgreSQL asks for the time in signal handlers, where reading a file may wait for a lock of its own thread for ever.
+            "FAKETIME_CACHE_DURATION=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", Path.Combine(_programs, "postgres"), "-D", Data(node), "-k", Data(node) + ".sockets",
             "-c", "listen_addresses=*", "-c", "fsync=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "log_checkpoints=off", "-c", "wal_sender_timeout=5s", "-c", "wal_receiver_timeout=5s",
         ];
         var server = NodeProcess.Start(node, _network.Enter(node, command), new Dictionary<string, string?>(), "/", _history, static _ => { });

@@ -122,11 +122,11 @@ internal sealed class FaultRunner(ChaosGrid grid)
             await grid.SlowLinks.MendAsync(node, other);
     }, ServesMeanwhile: true);
 
-    // The store is gone and the silo has nowhere to keep what is meant for it: what must be recorded may end, nothing else.
+    // The store is gone and the silo has nowhere to keep what is meant for it: others keep it.
     private FaultAction FillDisk(string silo)
     {
         var file = Path.Combine(grid.StateOf(silo), "filler");
-        return new(silo, [silo], async () =>
+        return new(silo, [], async () =>
         {
             await using (var filler = File.Create(file))
             {
@@ -150,7 +150,7 @@ internal sealed class FaultRunner(ChaosGrid grid)
         {
             await grid.Store.RestartAsync();
             File.Delete(file);
-        });
+        }, ServesMeanwhile: true);
     }
 
     private FaultAction RevokePolicy(PlannedFault fault, string socket)
