@@ -15,6 +15,7 @@ internal sealed class SlowLinks(NodeNetwork network) : IDisposable
     private readonly PriorityQueue<(string To, byte[] Packet), long> _waiting = new();
     private readonly SemaphoreSlim _arrived = new(0);
     private readonly CancellationTokenSource _stop = new();
+    private readonly List<Thread> _readers = [];
     private Thread? _deliverer;
 
     /// <summary>Makes both directions between the two slow.</summary>
@@ -43,6 +44,11 @@ internal sealed class SlowLinks(NodeNetwork network) : IDisposable
     {
         _stop.Cancel();
         _deliverer?.Join();
+        Thread[] readers;
+        lock (_lock)
+            readers = [.. _readers];
+        foreach (var reader in readers)
+            reader.Join();
         lock (_lock)
         {
             foreach (var tun in _tuns.Values)
@@ -67,6 +73,7 @@ internal sealed class SlowLinks(NodeNetwork network) : IDisposable
             }
 
             var reader = new Thread(() => Read(node)) { IsBackground = true, Name = $"slow link of {node}" };
+            _readers.Add(reader);
             reader.Start();
         }
 
