@@ -1,48 +1,25 @@
-using System.Collections.Immutable;
 using Orleans;
-using Orleans.Concurrency;
 
 namespace Relay.Grains.Sockets;
 
 /// <summary>
-/// Counts the live sessions of a socket and picks the connector with the fewest. Key: the socket's id ("D" form).
-/// Counts are for balance and display, never for a limit that must hold: silos report what they have every
-/// <see cref="ReportEvery"/>, and what nobody reports for <see cref="ForgetAfter"/> is forgotten.
+/// Knows over which ways the streams of a socket go, of all silos, so that each of them picks the one with the fewest. Key: the
+/// socket's id ("D" form). For balance, never for a limit that must hold: what nobody repeats for <see cref="ForgetAfter"/> is
+/// forgotten, and a lost activation is refilled by the silos' reports.
 /// </summary>
 [Alias("relay.socket")]
 public interface ISocketGrain : IGrainWithStringKey
 {
-    /// <summary>How often a silo repeats <see cref="SessionsAliveAsync"/> while it has sessions.</summary>
+    /// <summary>How often a silo repeats its report while it has streams of the socket.</summary>
     static readonly TimeSpan ReportEvery = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long a session counts without being reported.</summary>
+    /// <summary>How long a report counts.</summary>
     static readonly TimeSpan ForgetAfter = TimeSpan.FromSeconds(90);
 
-    /// <summary>Counts a session. Idempotent by its id.</summary>
-    [Alias("session-started")]
-    [ResponseTimeout("00:00:03")]
-    Task SessionStartedAsync(SocketSession session, CancellationToken cancellationToken);
-
-    /// <summary>Stops counting a session. Idempotent.</summary>
-    [Alias("session-ended")]
-    [ResponseTimeout("00:00:03")]
-    Task SessionEndedAsync(Guid sessionId, CancellationToken cancellationToken);
-
-    /// <summary>These sessions are alive: counts those that are new (the grain may have been lost) and keeps the others.</summary>
-    [Alias("sessions-alive")]
-    [ResponseTimeout("00:00:03")]
-    Task SessionsAliveAsync(ImmutableArray<SocketSession> sessions, CancellationToken cancellationToken);
-
-    /// <summary>The candidate with the fewest live sessions (the first of equals, counted from a turning start); null when there are none. Counts nothing.</summary>
-    /// <param name="candidates">Connectors that can serve the socket, at most a few hundred.</param>
+    /// <summary>What a silo has open now, in place of what it said before. Answers with what the other silos have, added up.</summary>
+    /// <param name="mine">Without streams: the silo is forgotten.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    [Alias("choose-connector")]
+    [Alias("report")]
     [ResponseTimeout("00:00:03")]
-    Task<Guid?> ChooseConnectorAsync(ImmutableArray<Guid> candidates, CancellationToken cancellationToken);
-
-    /// <summary>Live sessions by connector.</summary>
-    [Alias("load")]
-    [ReadOnly]
-    [ResponseTimeout("00:00:03")]
-    Task<SocketLoad> GetLoadAsync(CancellationToken cancellationToken);
+    Task<SocketLoad> ReportAsync(SocketLoad mine, CancellationToken cancellationToken);
 }

@@ -3,77 +3,34 @@ using Orleans;
 
 namespace Relay.Grains.Sockets;
 
-/// <summary>Transient counts. A lost activation is refilled by the silos' reports.</summary>
+/// <summary>The latest report of each silo.</summary>
 [GrainType("socket")]
 internal sealed class SocketGrain(TimeProvider time) : Grain, ISocketGrain
 {
-    private readonly Dictionary<Guid, (Guid Connector, long SeenAt)> _sessions = [];
-    private int _turn;
+    private readonly Dictionary<Guid, (ImmutableArray<WayLoad> Ways, long HeardAt)> _silos = [];
 
-    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    public Task<SocketLoad> ReportAsync(SocketLoad mine, CancellationToken cancellationToken)
     {
-        this.RegisterGrainTimer(Forget, ISocketGrain.ReportEvery, ISocketGrain.ReportEvery);
-        return Task.CompletedTask;
-    }
-
-    public Task SessionStartedAsync(SocketSession session, CancellationToken cancellationToken)
-    {
-        Count(session);
-        return Task.CompletedTask;
-    }
-
-    public Task SessionEndedAsync(Guid sessionId, CancellationToken cancellationToken)
-    {
-        _sessions.Remove(sessionId);
-        return Task.CompletedTask;
-    }
-
-    public Task SessionsAliveAsync(ImmutableArray<SocketSession> sessions, CancellationToken cancellationToken)
-    {
-        foreach (var session in sessions.IsDefault ? [] : sessions) Count(session);
-        return Task.CompletedTask;
-    }
-
-    public Task<Guid?> ChooseConnectorAsync(ImmutableArray<Guid> candidates, CancellationToken cancellationToken)
-    {
-        if (candidates.IsDefaultOrEmpty) return Task.FromResult<Guid?>(null);
-        var counts = CountByConnector();
-        // Equal candidates take turns, so that a burst of first sessions is spread.
-        var start = _turn++ & int.MaxValue;
-        var best = Guid.Empty;
-        var fewest = int.MaxValue;
-        for (var i = 0; i < candidates.Length; i++)
-        {
-            var candidate = candidates[(int)(((long)start + i) % candidates.Length)];
-            var count = counts.GetValueOrDefault(candidate);
-            if (count >= fewest) continue;
-            (best, fewest) = (candidate, count);
-        }
-
-        return Task.FromResult<Guid?>(best);
-    }
-
-    public Task<SocketLoad> GetLoadAsync(CancellationToken cancellationToken) => Task.FromResult(new SocketLoad(
-        _sessions.Count,
-        [.. CountByConnector().Select(pair => new ConnectorLoad(pair.Key, pair.Value)).OrderBy(load => load.ConnectorId)]));
-
-    private void Count(SocketSession session) => _sessions[session.SessionId] = (session.ConnectorId, time.GetTimestamp());
-
-    private Dictionary<Guid, int> CountByConnector()
-    {
-        var counts = new Dictionary<Guid, int>();
-        foreach (var (connector, _) in _sessions.Values) counts[connector] = counts.GetValueOrDefault(connector) + 1;
-        return counts;
-    }
-
-    private Task Forget()
-    {
-        foreach (var (id, entry) in _sessions)
+        if (mine.Ways.IsDefaultOrEmpty)
+            _silos.Remove(mine.Silo);
+        else
+            _silos[mine.Silo] = (mine.Ways, time.GetTimestamp());
+        var others = new Dictionary<(Guid, string), int>();
+        foreach (var (silo, report) in _silos)
         {
             // A dictionary allows removal while it is enumerated.
-            if (time.GetElapsedTime(entry.SeenAt) > ISocketGrain.ForgetAfter) _sessions.Remove(id);
+            if (time.GetElapsedTime(report.HeardAt) > ISocketGrain.ForgetAfter)
+                _silos.Remove(silo);
+            else if (silo != mine.Silo)
+                Add(others, report.Ways);
         }
 
-        return Task.CompletedTask;
+        return Task.FromResult(new SocketLoad(Guid.Empty, [.. others.Select(o => new WayLoad(o.Key.Item1, o.Key.Item2, o.Value))]));
+    }
+
+    private static void Add(Dictionary<(Guid, string), int> sum, ImmutableArray<WayLoad> ways)
+    {
+        foreach (var way in ways)
+            sum[(way.ConnectorId, way.Target)] = sum.GetValueOrDefault((way.ConnectorId, way.Target)) + way.Streams;
     }
 }

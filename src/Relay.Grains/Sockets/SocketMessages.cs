@@ -3,24 +3,19 @@ using Orleans;
 
 namespace Relay.Grains.Sockets;
 
-/// <summary>A live session as its socket counts it.</summary>
-/// <param name="SessionId">Which session.</param>
-/// <param name="ConnectorId">Through which connector it goes.</param>
-[GenerateSerializer]
-[Immutable]
-[Alias("relay.socket.session")]
-public readonly record struct SocketSession([property: Id(0)] Guid SessionId, [property: Id(1)] Guid ConnectorId);
-
-/// <summary>Live sessions of a socket.</summary>
-/// <param name="Sessions">How many in all.</param>
-/// <param name="ByConnector">How many by connector; connectors without one are absent.</param>
+/// <summary>Open streams of a socket.</summary>
+/// <param name="Silo">Incarnation of the silo that has them; empty: of several silos.</param>
+/// <param name="Ways">Ways without a stream are absent.</param>
 [GenerateSerializer]
 [Immutable]
 [Alias("relay.socket.load")]
-public sealed record SocketLoad([property: Id(0)] int Sessions, [property: Id(1)] ImmutableArray<ConnectorLoad> ByConnector);
+public sealed record SocketLoad([property: Id(0)] Guid Silo, [property: Id(1)] ImmutableArray<WayLoad> Ways);
 
-/// <summary>Live sessions of a socket through one connector.</summary>
+/// <summary>Open streams over one way.</summary>
+/// <param name="ConnectorId">Through which connector.</param>
+/// <param name="Target">To which host, "host:port".</param>
+/// <param name="Streams">How many.</param>
 [GenerateSerializer]
 [Immutable]
-[Alias("relay.socket.connector-load")]
-public readonly record struct ConnectorLoad([property: Id(0)] Guid ConnectorId, [property: Id(1)] int Sessions);
+[Alias("relay.socket.way-load")]
+public readonly record struct WayLoad([property: Id(0)] Guid ConnectorId, [property: Id(1)] string Target, [property: Id(2)] int Streams);

@@ -33,6 +33,8 @@ internal static class ConnectorsServiceCollectionExtensions
         services.AddSingleton<ConnectorAttacher>();
         services.AddSingleton<IStreamRouter, StreamRouter>();
         services.AddSingleton<PathHealth>();
+        services.AddSingleton<SocketLoads>();
+        services.AddHostedService(s => s.GetRequiredService<SocketLoads>());
         services.AddSingleton<FailingTargetStore>();
         services.AddHostedService<TargetChecks>();
         services.AddSingleton<TokenWatch>();

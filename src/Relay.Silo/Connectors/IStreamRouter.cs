@@ -27,6 +27,9 @@ internal sealed record ConnectorTarget(Guid SocketId, IReadOnlyList<ConnectorRef
         : this(socketId, connectors, [target])
     {
     }
+
+    /// <summary>There is more than one way, so that loads matter.</summary>
+    public bool HasChoice => Connectors.Count * Targets.Count > 1;
 }
 
 /// <summary>A connector, by id and by the name people know.</summary>

@@ -20,19 +20,20 @@ internal sealed partial class StreamRouter : IStreamRouter
 
     private readonly ConnectorTunnels _tunnels;
     private readonly PathHealth _health;
+    private readonly SocketLoads _loads;
     private readonly IConnectorDirectory _directory;
     private readonly ISiloHttp _silos;
     private readonly SiloIdentity _self;
     private readonly TimeProvider _time;
     private readonly ILogger<StreamRouter> _logger;
     private readonly ConcurrentDictionary<Guid, StrongCount> _remoteStreams = new();
-    private readonly ConcurrentDictionary<(Guid Socket, StreamTarget Target), StrongCount> _hostStreams = new();
     private readonly ConcurrentDictionary<Guid, long> _known = new();
 
-    public StreamRouter(ConnectorTunnels tunnels, PathHealth health, IConnectorDirectory directory, ISiloHttp silos, SiloIdentity self, TimeProvider time, ILogger<StreamRouter> logger)
+    public StreamRouter(ConnectorTunnels tunnels, PathHealth health, SocketLoads loads, IConnectorDirectory directory, ISiloHttp silos, SiloIdentity self, TimeProvider time, ILogger<StreamRouter> logger)
     {
         _tunnels = tunnels;
         _health = health;
+        _loads = loads;
         _directory = directory;
         _silos = silos;
         _self = self;
@@ -60,7 +61,9 @@ internal sealed partial class StreamRouter : IStreamRouter
                 try
                 {
                     var deadline = i < paths.Count - 1 ? FirstPathsDeadline : TunnelWire.OpenDeadline;
-                    var routed = await OpenCountedAsync(path, sessionId, target.SocketId, deadline, cancellationToken);
+                    var routed = target.HasChoice
+                        ? await OpenCountedAsync(path, sessionId, target.SocketId, deadline, cancellationToken)
+                        : await OpenAsync(path, sessionId, path.Target, deadline, cancellationToken);
                     _health.Succeeded(path.Connector.Id, path.Target);
                     return routed;
                 }
@@ -91,18 +94,17 @@ internal sealed partial class StreamRouter : IStreamRouter
     private async ValueTask<RoutedStream> OpenCountedAsync(Path path, Guid session, Guid socket, TimeSpan deadline, CancellationToken cancellationToken)
     {
         // Counted from here on, like the connector's: a burst is spread before the first of it has arrived.
-        var count = _hostStreams.GetOrAdd((socket, path.Target), static _ => new StrongCount());
-        count.Increment();
+        _loads.Opened(socket, path.Connector.Id, path.Target);
         try
         {
             var routed = await OpenAsync(path, session, path.Target, deadline, cancellationToken);
             var stream = (DuplexHttpStream)routed.Stream;
-            stream.Disposed += count.Decrement;
+            stream.Disposed += () => _loads.Closed(socket, path.Connector.Id, path.Target);
             return routed;
         }
         catch
         {
-            count.Decrement();
+            _loads.Closed(socket, path.Connector.Id, path.Target);
             throw;
         }
     }
@@ -208,10 +210,11 @@ internal sealed partial class StreamRouter : IStreamRouter
 
         foreach (var path in ways)
             _known[path.Connector.Id] = _time.GetTimestamp();
+        // A tunnel that ends here counts the streams of all silos; of one elsewhere only ours are known here.
+        var load = target.HasChoice && ways.Count > 0 ? await _loads.CountAsync(target.SocketId, cancellationToken) : new SocketStreams([], []);
         return PathChoice.Order(
-            ways.SelectMany(w => target.Targets.Select(t => new Path(w.Connector, w.Tunnel, w.Lease, t, w.Streams))),
-            p => new PathLoad(
-                _health.IsHealthy(p.Connector.Id, p.Target.Address), _hostStreams.GetValueOrDefault((target.SocketId, p.Target))?.Value ?? 0, p.Streams, p.Tunnel is not null));
+            ways.SelectMany(w => target.Targets.Select(t => new Path(w.Connector, w.Tunnel, w.Lease, t, w.Streams + (w.Tunnel is null ? load.OfOthersThrough(w.Connector.Id) : 0)))),
+            p => new PathLoad(_health.IsHealthy(p.Connector.Id, p.Target.Address), load.To(p.Target.Address), p.Streams, p.Tunnel is not null));
     }
 
     /// <summary>One way to a connector: through its tunnel here, or through the silo that holds it.</summary>

@@ -192,6 +192,8 @@ public sealed class RelayGrid : IAsyncDisposable
             ["RELAY_API_LISTEN"] = apiListen,
             ["RELAY_GRID_LISTEN"] = gridListen,
             ["RELAY_CONNECTOR_LISTEN"] = connectorListen,
+            // For a silo that was built on Orleans.
+            ["RELAY_ORLEANS_PORT"] = "0",
             ["RELAY_DRAIN_SECONDS"] = DrainSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture),
         });
         _processes.Add(process);

@@ -41,40 +41,42 @@ public sealed class DomainGrainTests
     }
 
     [Fact]
-    public async Task A_socket_counts_each_session_once_and_prefers_the_idlest_connector()
+    public async Task A_socket_tells_each_silo_what_the_others_have()
     {
         await using var setting = await GrainSetting.CreateAsync();
         var grain = setting.Grains.GetGrain<ISocketGrain>($"{Guid.NewGuid():D}");
-        Guid[] connectors = [Guid.NewGuid(), Guid.NewGuid(), Guid.NewGuid()];
-        Assert.Null(await grain.ChooseConnectorAsync([], Cancel));
-        var first = new SocketSession(Guid.NewGuid(), connectors[0]);
-        await grain.SessionStartedAsync(first, Cancel);
-        await grain.SessionStartedAsync(first, Cancel);
-        await grain.SessionsAliveAsync([first, new SocketSession(Guid.NewGuid(), connectors[2])], Cancel);
-        for (var i = 0; i < 5; i++) Assert.Equal(connectors[1], await grain.ChooseConnectorAsync([.. connectors], Cancel));
-        var load = await grain.GetLoadAsync(Cancel);
-        Assert.Equal((2, 1, 1), (load.Sessions, load.ByConnector.Single(l => l.ConnectorId == connectors[0]).Sessions, load.ByConnector.Single(l => l.ConnectorId == connectors[2]).Sessions));
-        await grain.SessionEndedAsync(first.SessionId, Cancel);
-        await grain.SessionEndedAsync(first.SessionId, Cancel);
-        var chosen = new HashSet<Guid?>();
-        for (var i = 0; i < 6; i++) chosen.Add(await grain.ChooseConnectorAsync([.. connectors], Cancel));
-        Assert.Equal([connectors[0], connectors[1]], chosen.OfType<Guid>().OrderBy(c => Array.IndexOf(connectors, c)));
+        var (a, b, c) = (Guid.NewGuid(), Guid.NewGuid(), Guid.NewGuid());
+        var way = Guid.NewGuid();
+        Assert.Empty((await grain.ReportAsync(new SocketLoad(a, [new WayLoad(way, "h:1", 2)]), Cancel)).Ways);
+        await grain.ReportAsync(new SocketLoad(b, [new WayLoad(way, "h:1", 1), new WayLoad(way, "h:2", 4)]), Cancel);
+        Assert.Equal(new[] { ("h:1", 3), ("h:2", 4) }, await OthersAsync(c));
+
+        // A report is in place of the one before, and a silo without streams has none.
+        await grain.ReportAsync(new SocketLoad(b, [new WayLoad(way, "h:2", 1)]), Cancel);
+        Assert.Equal(new[] { ("h:2", 1) }, await OthersAsync(a, new WayLoad(way, "h:1", 2)));
+        await grain.ReportAsync(new SocketLoad(b, []), Cancel);
+        Assert.Equal(new[] { ("h:1", 2) }, await OthersAsync(c));
+
+        async Task<(string, int)[]> OthersAsync(Guid silo, params WayLoad[] mine) =>
+            [.. (await grain.ReportAsync(new SocketLoad(silo, [.. mine]), Cancel)).Ways.Select(w => (w.Target, w.Streams)).Order()];
     }
 
     [Fact]
-    public async Task A_session_that_nobody_reports_any_more_is_not_counted()
+    public async Task Streams_that_nobody_reports_any_more_are_not_counted()
     {
         await using var setting = await GrainSetting.CreateAsync();
         var grain = setting.Grains.GetGrain<ISocketGrain>($"{Guid.NewGuid():D}");
-        var (kept, lost) = (new SocketSession(Guid.NewGuid(), Guid.NewGuid()), new SocketSession(Guid.NewGuid(), Guid.NewGuid()));
-        await grain.SessionsAliveAsync([kept, lost], Cancel);
-        for (var i = 0; i < 5; i++)
+        var (kept, lost) = (new SocketLoad(Guid.NewGuid(), [new WayLoad(Guid.NewGuid(), "h:1", 1)]), new SocketLoad(Guid.NewGuid(), [new WayLoad(Guid.NewGuid(), "h:2", 1)]));
+        await grain.ReportAsync(lost, Cancel);
+        await grain.ReportAsync(kept, Cancel);
+        for (var i = 0; i < 3; i++)
         {
             setting.Time.Advance(ISocketGrain.ReportEvery);
-            await grain.SessionsAliveAsync([kept], Cancel);
+            Assert.Equal("h:2", Assert.Single((await grain.ReportAsync(kept, Cancel)).Ways).Target);
         }
 
-        await Eventually.TrueAsync(() => grain.GetLoadAsync(Cancel).Result.Sessions == 1, "the lost one is forgotten");
+        setting.Time.Advance(ISocketGrain.ReportEvery);
+        Assert.Empty((await grain.ReportAsync(kept, Cancel)).Ways);
     }
 
     [Fact]

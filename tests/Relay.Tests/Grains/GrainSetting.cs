@@ -7,6 +7,7 @@ using Relay.GrainHost.Links;
 using Relay.GrainHost.Membership;
 using Relay.Grains;
 using Relay.Grains.Connectors;
+using Relay.Grains.Sockets;
 using Relay.TestKit;
 
 namespace Relay.Tests.Grains;
@@ -38,6 +39,10 @@ internal sealed class GrainSetting : IAsyncDisposable
         await setting._silo.StartAsync(CancellationToken.None);
         return setting;
     }
+
+    /// <summary>What silos have said of a socket.</summary>
+    public async Task<IReadOnlyList<WayLoad>> ReportsOf(Guid socket) =>
+        (await Grains.GetGrain<ISocketGrain>($"{socket:D}").ReportAsync(new SocketLoad(Guid.NewGuid(), []), CancellationToken.None)).Ways;
 
     public ValueTask DisposeAsync() => _silo.DisposeAsync();
 

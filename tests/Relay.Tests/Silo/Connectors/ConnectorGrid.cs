@@ -8,6 +8,7 @@ using Relay.Silo.Identity;
 using Relay.Silo.Secrets;
 using Relay.Silo.Storage;
 using Relay.TestKit;
+using Relay.Tests.Grains;
 
 namespace Relay.Tests.Silo.Connectors;
 
@@ -20,12 +21,16 @@ public sealed class ConnectorGrid : IAsyncLifetime
 
     public Guid OrganizationId { get; private set; }
 
+    /// <summary>The grains of all silos.</summary>
+    internal GrainSetting Grains { get; private set; } = null!;
+
     internal GridAuthorities Authorities => _authorities!;
 
     internal TokenStore Tokens => new(Postgres.DataSource, Authorities);
 
     public async ValueTask InitializeAsync()
     {
+        Grains = await GrainSetting.CreateAsync();
         var vault = new SecretVault(MasterKey.FromBytes(new byte[MasterKey.KeyBytes]));
         await GridBootstrap.RunAsync(Postgres.DataSource, vault, new Passwords(), null, TimeProvider.System, CancellationToken.None);
         _authorities = await GridAuthorities.LoadAsync(Postgres.DataSource, vault, TimeProvider.System, CancellationToken.None);
@@ -36,6 +41,7 @@ public sealed class ConnectorGrid : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         _authorities?.Dispose();
+        await Grains.DisposeAsync();
         await Postgres.DisposeAsync();
     }
 

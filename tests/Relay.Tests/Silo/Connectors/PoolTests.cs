@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using Relay.Protocol.Tunnel;
 using Relay.Silo.Connectors;
+using Relay.TestKit;
 
 namespace Relay.Tests.Silo.Connectors;
 
@@ -37,6 +38,42 @@ public sealed class PoolTests(ConnectorGrid grid) : IClassFixture<ConnectorGrid>
         Assert.Contains("refused", silo.Paths.Find(connector.Id, two.Target.Address)!.Reason, StringComparison.Ordinal);
         foreach (var stream in streams)
             await stream.Stream.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task What_other_silos_have_open_counts_for_hosts_and_for_connectors()
+    {
+        await using var silo = await TestSilo.StartAsync(grid, "silo-a");
+        await using var other = await TestSilo.StartAsync(grid, "silo-b");
+        TestConnector[] connectors = [await grid.CreateConnectorAsync(silo), await grid.CreateConnectorAsync(silo)];
+        await using var first = TestAgent.Start(connectors[0].Token);
+        await using var second = TestAgent.Start(connectors[1].Token);
+        foreach (var connector in connectors)
+            await silo.AttachedAsync(connector);
+        using var one = new TcpTarget();
+        using var two = new TcpTarget();
+        ConnectorReference[] references = [.. connectors.Select(c => new ConnectorReference(c.Id, c.Name))];
+        await OtherTakesWhatIsFreeAsync(() => new ConnectorTarget(Guid.NewGuid(), [references[0]], [one.Target, two.Target]), r => r.Target.Address);
+        await OtherTakesWhatIsFreeAsync(() => new ConnectorTarget(Guid.NewGuid(), references, one.Target), r => r.ConnectorName);
+
+        // Each of the two ways is the free one once: whoever knows nothing of the other silo is wrong once.
+        async Task OtherTakesWhatIsFreeAsync(Func<ConnectorTarget> socket, Func<RoutedStream, string> way)
+        {
+            foreach (var freed in new[] { 0, 1 })
+            {
+                var target = socket();
+                RoutedStream[] both = [await silo.OpenAsync(TestSilo.Grant(target.SocketId), target), await silo.OpenAsync(TestSilo.Grant(target.SocketId), target)];
+                Array.Sort(both, (a, b) => string.CompareOrdinal(way(a), way(b)));
+                Assert.NotEqual(way(both[0]), way(both[1]));
+                await both[freed].Stream.DisposeAsync();
+                await Eventually.TrueAsync(async () => (await grid.Grains.ReportsOf(target.SocketId)).Sum(w => w.Streams) == 1, "one stream is reported");
+                var taken = await other.OpenAsync(TestSilo.Grant(target.SocketId), target);
+                Assert.Equal(way(both[freed]), way(taken));
+                await taken.Stream.DisposeAsync();
+                await both[1 - freed].Stream.DisposeAsync();
+                await Eventually.TrueAsync(async () => (await grid.Grains.ReportsOf(target.SocketId)).Count == 0, "no stream is reported");
+            }
+        }
     }
 
     [Fact]

@@ -144,7 +144,10 @@ internal sealed class TestSilo : IAsyncDisposable
         await listener.StartAsync(CancellationToken.None);
         if (keep)
             await keeper.StartAsync(CancellationToken.None);
-        var router = new StreamRouter(tunnels, paths, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
+        var loads = new SocketLoads(grid.Grains.Grains, identity, time, NullLogger<SocketLoads>.Instance);
+        await loads.StartAsync(CancellationToken.None);
+        background = [.. background, loads];
+        var router = new StreamRouter(tunnels, paths, loads, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
         return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address)
         {
             _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe, Paths = paths, Checks = checks, Announcements = announcements,
