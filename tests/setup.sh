@@ -12,6 +12,8 @@ need git git
 need ip iproute2
 need setpriv util-linux
 need nft nftables
+need wg wireguard-tools
+need wireguard-go wireguard-go
 need jq jq
 [ -x "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1)" ] || packages+=(postgresql)
 [ -n "$(ls /usr/lib/*-linux-gnu/faketime/libfaketime.so.1 2>/dev/null)" ] || packages+=(libfaketime)
