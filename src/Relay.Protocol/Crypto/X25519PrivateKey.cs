@@ -15,6 +15,8 @@ internal sealed class X25519PrivateKey : IDisposable
 
     private readonly KeyHandle _key;
     private readonly byte[] _publicKey = new byte[Length];
+    // Ready for deriving; whoever derives takes it out meanwhile. Making one costs a tenth of an agreement.
+    private KeyContextHandle? _context;
 
     private X25519PrivateKey(KeyHandle key)
     {
@@ -63,17 +65,16 @@ internal sealed class X25519PrivateKey : IDisposable
         if (peer.Length != Length) return false;
 
         using KeyHandle peerKey = LibCrypto.NewRawPublicKey(LibCrypto.X25519, 0, peer, Length);
-        using KeyContextHandle context = LibCrypto.NewKeyContext(_key, 0);
+        KeyContextHandle context = Interlocked.Exchange(ref _context, null) ?? NewContext();
         nuint length = Length;
-        if (!peerKey.IsInvalid && !context.IsInvalid
-            && LibCrypto.DeriveInit(context) == 1
-            && LibCrypto.DeriveSetPeer(context, peerKey) == 1
+        bool derived = !peerKey.IsInvalid
+            && LibCrypto.DeriveSetPeer(context, peerKey, validate: 0) == 1
             && LibCrypto.Derive(context, secret, ref length) == 1
             && length == Length
-            && !CryptographicOperations.FixedTimeEquals(secret, stackalloc byte[Length]))
-        {
-            return true;
-        }
+            && !CryptographicOperations.FixedTimeEquals(secret, stackalloc byte[Length]);
+        // Another thread may have put its own back meanwhile.
+        Interlocked.Exchange(ref _context, context)?.Dispose();
+        if (derived) return true;
 
         LibCrypto.ClearErrors();
         secret.Clear();
@@ -81,5 +82,16 @@ internal sealed class X25519PrivateKey : IDisposable
     }
 
     /// <summary>Wipes and frees the secret.</summary>
-    public void Dispose() => _key.Dispose();
+    public void Dispose()
+    {
+        _key.Dispose();
+        Interlocked.Exchange(ref _context, null)?.Dispose();
+    }
+
+    private KeyContextHandle NewContext()
+    {
+        KeyContextHandle context = LibCryptoResult.Checked(LibCrypto.NewKeyContext(_key, 0), "allocating a key agreement");
+        LibCryptoResult.Check(LibCrypto.DeriveInit(context), "starting a key agreement");
+        return context;
+    }
 }
