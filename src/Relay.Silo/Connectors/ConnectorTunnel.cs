@@ -145,6 +145,10 @@ internal sealed class ConnectorTunnel : IDisposable
         {
             Interlocked.Decrement(ref _openStreams);
             End(until, answered: e is StreamOpenException { Answered: true });
+
+            // Whatever HTTP says of it: the connection to the agent is over, and where the connector is now others know.
+            if (e is StreamOpenException { Error: StreamOpenError.Failed, InnerException: { } lost })
+                throw new StreamOpenException(StreamOpenError.NotAttached, "the connection to the connector was lost", lost);
             throw;
         }
     }

@@ -5,6 +5,7 @@ using Relay.Connector.Targets;
 using Relay.Connector.Tunnel;
 using Relay.Protocol.Tunnel;
 using Relay.Silo.Connectors;
+using Relay.TestKit;
 
 namespace Relay.Tests.Connector;
 
@@ -38,6 +39,26 @@ public sealed class TunnelServerTests
         using var ended = tunnel;
         await Assert.ThrowsAsync<TimeoutException>(() => connection.Completed.WaitAsync(TimeSpan.FromSeconds(2.5), TimeProvider.System, Cancel));
         Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(20), Cancel));
+    }
+
+    // Another silo that asks for the stream must be able to tell it from a refusal, and look where the connector is now.
+    [Fact]
+    public async Task A_stream_on_a_connection_that_takes_no_more_is_not_attached()
+    {
+        using var nobody = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        nobody.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        var target = StreamTarget.Tcp("127.0.0.1", ((IPEndPoint)nobody.LocalEndPoint!).Port);
+        await using var server = await StartAsync();
+        var (connection, tunnel) = await ConnectAsync(server);
+        using var ended = tunnel;
+        Assert.Equal(StreamOpenError.Refused, await OpenAsync());
+        connection.RequestClose();
+        var error = StreamOpenError.Refused;
+        await Eventually.TrueAsync(async () => (error = await OpenAsync()) != StreamOpenError.Refused, "the silo has heard it");
+        Assert.Equal(StreamOpenError.NotAttached, error);
+
+        async Task<StreamOpenError> OpenAsync() =>
+            (await Assert.ThrowsAsync<StreamOpenException>(async () => await tunnel.OpenAsync(Guid.NewGuid(), target, TimeSpan.FromSeconds(20), Cancel))).Error;
     }
 
     private static async Task<TunnelServer> StartAsync()
