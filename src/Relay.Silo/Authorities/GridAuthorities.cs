@@ -82,8 +82,11 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
         }
     }
 
-    public X509Certificate2 IssueGridCertificate(GridPeer peer, PublicKey key) =>
-        GridCertificates.Issue(_ca, peer, key, _time.GetUtcNow(), AuthorityLimits.GridCertificateLifetime);
+    public X509Certificate2 IssueGridCertificate(GridPeer peer, PublicKey key, DateTimeOffset? notBefore = null)
+    {
+        var now = _time.GetUtcNow();
+        return GridCertificates.Issue(_ca, peer, key, notBefore + GridCertificates.ClockSkew is { } least && least > now ? least : now, AuthorityLimits.GridCertificateLifetime);
+    }
 
     public string MintConnectorToken(Guid organizationId, Guid connectorId, Guid tokenId, IReadOnlyList<string> silos, DateTimeOffset? expires) =>
         Mint(TokenTypes.Connector, tokenId, expires, new JsonObject

@@ -20,8 +20,9 @@ internal interface IAuthorities
     SshPrivateKey GatewayHostKey { get; }
 
     /// <summary>Issues a leaf for a key that is known to be the peer's; see <see cref="GridCertificates.Issue"/> for what it refuses.</summary>
+    /// <param name="notBefore">Its validity begins then at the earliest; null: <see cref="GridCertificates.ClockSkew"/> ago.</param>
     /// <returns>Without a private key, valid <see cref="AuthorityLimits.GridCertificateLifetime"/>; the caller disposes it.</returns>
-    X509Certificate2 IssueGridCertificate(GridPeer peer, PublicKey key);
+    X509Certificate2 IssueGridCertificate(GridPeer peer, PublicKey key, DateTimeOffset? notBefore = null);
 
     /// <summary>Token of a connector's agent; <paramref name="tokenId"/> is its row, without which it is worth nothing.</summary>
     /// <param name="silos">"host:port" addresses for connectors.</param>

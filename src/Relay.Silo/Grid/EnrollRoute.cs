@@ -34,7 +34,8 @@ internal sealed partial class EnrollRoute(IAuthorities authorities, TokenStore t
             return;
         }
 
-        if (!await tokens.ClaimGatewayNameAsync(request.Token!, request.Name, context.RequestAborted))
+        var (claimed, notBefore) = await tokens.ClaimGatewayNameAsync(request.Token!, request.Name, context.RequestAborted);
+        if (!claimed)
         {
             LogNameTaken(logger, request.Name, context.Connection.RemoteIpAddress?.ToString() ?? "");
             await GridReply.RefuseAsync(context, StatusCodes.Status409Conflict, "name_taken",
@@ -42,7 +43,7 @@ internal sealed partial class EnrollRoute(IAuthorities authorities, TokenStore t
             return;
         }
 
-        using var certificate = authorities.IssueGridCertificate(new GridPeer(GridRole.Gateway, request.Name), key);
+        using var certificate = authorities.IssueGridCertificate(new GridPeer(GridRole.Gateway, request.Name), key, notBefore);
         LogEnrolled(logger, request.Name, certificate.NotAfter);
         await GridReply.WriteAsync(context, new EnrollResponse(certificate.ExportCertificatePem(), authorities.GridCa.ExportCertificatePem()), GridJson.Default.EnrollResponse);
     }

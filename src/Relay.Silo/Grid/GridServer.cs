@@ -39,6 +39,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
     private readonly IEnumerable<IGridRoutes> _routes;
     private readonly IGrainLinks? _grains;
     private readonly SessionRegistry _sessions;
+    private readonly RevokedGateways _revoked;
     private readonly GridDrain _drain;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger<GridServer> _logger;
@@ -51,6 +52,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         GridCertificate certificate,
         IEnumerable<IGridRoutes> routes,
         SessionRegistry sessions,
+        RevokedGateways revoked,
         GridDrain drain,
         ILoggerFactory loggers,
         TimeProvider time,
@@ -61,6 +63,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         _routes = routes;
         _grains = grains;
         _sessions = sessions;
+        _revoked = revoked;
         _drain = drain;
         _loggers = loggers;
         _logger = loggers.CreateLogger<GridServer>();
@@ -158,7 +161,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         var known = _certificate.TryReadPeer(leaf, out var peer);
         if (known)
         {
-            connection.Features.Set(new GridPeerFeature(peer, leaf!.NotAfter));
+            connection.Features.Set(new GridPeerFeature(peer, leaf!.NotBefore, leaf.NotAfter));
             connection.Features.Get<PendingConnections.Pending>()?.Dispose();
         }
 
@@ -226,6 +229,8 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
             return GridReply.RefuseAsync(context, StatusCodes.Status401Unauthorized, "certificate_required", "a client certificate of this grid is needed: enrol first");
         if (_time.GetUtcNow() > peer.NotAfter)
             return GridReply.RefuseAsync(context, StatusCodes.Status401Unauthorized, "certificate_expired", "the connection's certificate has ended: enrol again and reconnect");
+        if (peer.Peer.Role == GridRole.Gateway && _revoked.IsRevoked(peer.Peer.Name, peer.NotBefore))
+            return GridReply.RefuseAsync(context, StatusCodes.Status403Forbidden, "gateway_revoked", $"the token of gateway {peer.Peer.Name} was revoked: enrol it with another one");
         return peer.Peer.Role == access.Role
             ? next(context)
             : GridReply.RefuseAsync(context, StatusCodes.Status403Forbidden, "wrong_role", $"{GridCertificates.UriFor(peer.Peer)} may not call this route");

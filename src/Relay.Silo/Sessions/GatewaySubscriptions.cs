@@ -19,6 +19,9 @@ internal sealed class GatewaySubscriptions(TimeProvider time)
     /// <summary>A gateway has been without a control stream for <see cref="Grace"/>.</summary>
     public event Action<string>? Lost;
 
+    /// <summary>A gateway may not act any more: its control streams end.</summary>
+    public event Action<string>? Revoked;
+
     /// <summary>Opens a control stream; dispose ends it.</summary>
     public Subscription Subscribe(string gateway)
     {
@@ -69,6 +72,19 @@ internal sealed class GatewaySubscriptions(TimeProvider time)
         {
             foreach (var subscription in _gateways.Values.SelectMany(g => g.Subscriptions))
                 subscription.Offer(message);
+        }
+    }
+
+    /// <summary>Raises <see cref="Revoked"/>, then ends the gateway's control streams.</summary>
+    public void Revoke(string gateway)
+    {
+        Revoked?.Invoke(gateway);
+        lock (_lock)
+        {
+            if (!_gateways.TryGetValue(gateway, out var entry))
+                return;
+            foreach (var subscription in entry.Subscriptions)
+                subscription.Close();
         }
     }
 
@@ -127,6 +143,9 @@ internal sealed class GatewaySubscriptions(TimeProvider time)
             if (!_queue.Writer.TryWrite(message))
                 _queue.Writer.TryComplete();
         }
+
+        /// <summary>What was offered before is still read.</summary>
+        public void Close() => _queue.Writer.TryComplete();
 
         public void Dispose()
         {

@@ -54,6 +54,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         _logger = logger;
         _doubtful = new DoubtfulSessions(time);
         gateways.Lost += OnGatewayLost;
+        gateways.Revoked += OnGatewayRevoked;
     }
 
     /// <summary>Raised after a session was added; not before its row exists.</summary>
@@ -269,6 +270,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         _gateways.Lost -= OnGatewayLost;
+        _gateways.Revoked -= OnGatewayRevoked;
         await base.StopAsync(cancellationToken);
         Task closing = Task.WhenAll(_unwritten.Values.Select(e => e.Closed));
         await closing.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -314,6 +316,12 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
     {
         foreach (var session in _live.Values.Where(s => s.Facts.Gateway == gateway))
             End(session, "connection lost: the gateway is gone", "the gateway was lost", audit: null);
+    }
+
+    private void OnGatewayRevoked(string gateway)
+    {
+        foreach (var session in _live.Values.Where(s => s.Facts.Gateway == gateway))
+            End(session, "access revoked: the gateway's token was revoked", "access revoked: the gateway's token was revoked", audit: "session.revoked");
     }
 
     // Everything the session may still be doing must still be allowed, by the snapshot of now.

@@ -14,6 +14,7 @@ internal static class SessionsServiceCollectionExtensions
         services.AddSingleton<HostKeyPins>();
         services.AddSingleton<SessionOpener>();
         services.AddSingleton<GatewaySubscriptions>();
+        services.AddSingleton<RevokedGateways>();
         services.AddSingleton<SessionRegistry>();
         services.AddSingleton<ISnapshotObserver>(s => s.GetRequiredService<SessionRegistry>());
         services.AddHostedService(s => s.GetRequiredService<SessionRegistry>());

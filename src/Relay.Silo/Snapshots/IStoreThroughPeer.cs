@@ -9,9 +9,9 @@ internal interface IStoreThroughPeer
     /// <summary>True: the store is not reachable from here, but a peer reaches it.</summary>
     bool IsNeeded { get; }
 
-    /// <summary>Which organizations exist, at which version.</summary>
+    /// <summary>As <see cref="SnapshotLoader.HeadsAsync"/>.</summary>
     /// <exception cref="Storage.StoreUnavailableException">No peer could tell.</exception>
-    Task<IReadOnlyDictionary<Guid, long>> HeadsAsync(CancellationToken cancellationToken);
+    Task<StoreHeads> HeadsAsync(CancellationToken cancellationToken);
 
     /// <summary>One organization; null: it is gone.</summary>
     /// <exception cref="Storage.StoreUnavailableException">No peer could tell.</exception>

@@ -15,8 +15,11 @@ internal sealed class PeerStoreRoutes(SnapshotLoader loader, SnapshotAckStore ac
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost(GridRoutes.PeerChanges, context => AnswerAsync(
-            context, PeerStoreJson.Default.PeerChangesRequest, PeerStoreJson.Default.PeerChanges, question => question.Incarnation, async (question, token) => new PeerChanges(
-                await loader.ReadHeadsAsync(token), [.. (await sessions.PendingKillsAsync(question.Incarnation, token)).Select(k => new PeerKill(k.SessionId, k.KilledBy))]))).For(GridRole.Silo);
+            context, PeerStoreJson.Default.PeerChangesRequest, PeerStoreJson.Default.PeerChanges, question => question.Incarnation, async (question, token) =>
+            {
+                var heads = await loader.ReadHeadsAsync(token);
+                return new PeerChanges(heads.Versions, [.. (await sessions.PendingKillsAsync(question.Incarnation, token)).Select(k => new PeerKill(k.SessionId, k.KilledBy))], heads.RevokedGateways);
+            })).For(GridRole.Silo);
         routes.MapPost(GridRoutes.PeerSnapshot, context => AnswerAsync(
             context, PeerStoreJson.Default.PeerSnapshotRequest, PeerStoreJson.Default.PeerSnapshotAnswer, _ => null, async (question, token) =>
                 new PeerSnapshotAnswer(await loader.ReadAsync(question.OrganizationId, token)))).For(GridRole.Silo);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Relay.Silo.LocalSnapshots;
+using Relay.Silo.Sessions;
 using Relay.Silo.Storage;
 
 namespace Relay.Silo.Snapshots;
@@ -23,6 +24,7 @@ internal sealed partial class SnapshotFeed : BackgroundService
     private readonly LocalSnapshotKeeper _keeper;
     private readonly ReadOnlyStart _start;
     private readonly IPeerAnswers _peers;
+    private readonly RevokedGateways _gateways;
     private readonly TimeProvider _time;
     private readonly ILogger<SnapshotFeed> _logger;
     private readonly Wakeup _wakeup = new();
@@ -30,7 +32,7 @@ internal sealed partial class SnapshotFeed : BackgroundService
     private int _outages;
     private int _reloaded;
 
-    public SnapshotFeed(SnapshotCell cell, SnapshotLoader loader, DatabaseSignals signals, StoreHealth store, IEnumerable<ISnapshotObserver> observers, SnapshotAcks acks, LocalSnapshotKeeper keeper, ReadOnlyStart start, IPeerAnswers peers, TimeProvider time, ILogger<SnapshotFeed> logger)
+    public SnapshotFeed(SnapshotCell cell, SnapshotLoader loader, DatabaseSignals signals, StoreHealth store, IEnumerable<ISnapshotObserver> observers, SnapshotAcks acks, LocalSnapshotKeeper keeper, ReadOnlyStart start, IPeerAnswers peers, RevokedGateways gateways, TimeProvider time, ILogger<SnapshotFeed> logger)
     {
         _cell = cell;
         _loader = loader;
@@ -41,6 +43,7 @@ internal sealed partial class SnapshotFeed : BackgroundService
         _keeper = keeper;
         _start = start;
         _peers = peers;
+        _gateways = gateways;
         _time = time;
         _logger = logger;
     }
@@ -110,7 +113,11 @@ internal sealed partial class SnapshotFeed : BackgroundService
         // What is back may be another server that lacks the last commits, and may since have counted up to the same number again.
         var outages = Volatile.Read(ref _outages);
         var distrusted = outages != _reloaded;
-        var heads = await _loader.HeadsAsync(cancellationToken);
+        var (heads, revoked) = await _loader.HeadsAsync(cancellationToken);
+
+        // Before the versions: one that is confirmed has cut off the gateways that were revoked with it.
+        if (revoked is not null)
+            _gateways.Replace(revoked);
         var mine = _cell.Versions();
         foreach (var gone in mine.Keys.Where(id => !heads.ContainsKey(id)))
             Forget(gone);

@@ -7,9 +7,16 @@ using Dapper;
 using Npgsql;
 using Relay.Policy;
 using Relay.Protocol.Ssh;
+using Relay.Silo.Authorities;
+using Relay.Silo.Sessions;
 using Relay.Silo.Storage;
 
 namespace Relay.Silo.Snapshots;
+
+/// <summary>What the store has to say before any organization is read.</summary>
+/// <param name="Versions">Which organizations exist, at which version.</param>
+/// <param name="RevokedGateways">As long as there can be certificates from before; null: not known.</param>
+internal sealed record StoreHeads(IReadOnlyDictionary<Guid, long> Versions, IReadOnlyList<RevokedGateway>? RevokedGateways);
 
 /// <summary>Reads one organization at one version: from the store, or through a peer while only this silo's way to it is cut. Safe for concurrent use.</summary>
 internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreThroughPeer peers, ILogger<SnapshotLoader> logger)
@@ -17,8 +24,8 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
     // A document is parsed once for as long as its text stays the same: a change rarely changes more than one.
     private readonly ConcurrentDictionary<Guid, Dictionary<Guid, (string Text, PolicyDocument Document)>> _documents = new();
 
-    /// <summary>Which organizations exist, at which version.</summary>
-    public Task<IReadOnlyDictionary<Guid, long>> HeadsAsync(CancellationToken cancellationToken) =>
+    /// <summary>What there is to read, and what belongs to no organization.</summary>
+    public Task<StoreHeads> HeadsAsync(CancellationToken cancellationToken) =>
         peers.IsNeeded ? peers.HeadsAsync(cancellationToken) : ReadHeadsAsync(cancellationToken);
 
     /// <summary>What <see cref="Build"/> takes. Null: the organization is gone.</summary>
@@ -26,12 +33,19 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
         peers.IsNeeded ? peers.RowsAsync(organizationId, cancellationToken) : ReadAsync(organizationId, cancellationToken);
 
     /// <summary><see cref="HeadsAsync"/>, from the store itself.</summary>
-    public async Task<IReadOnlyDictionary<Guid, long>> ReadHeadsAsync(CancellationToken cancellationToken)
+    public async Task<StoreHeads> ReadHeadsAsync(CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        var rows = await connection.QueryAsync<(Guid Id, long Version)>(
-            new CommandDefinition("SELECT organization_id, version FROM organization", cancellationToken: cancellationToken));
-        return rows.ToDictionary(r => r.Id, r => r.Version);
+        // The gateways second: who sees a version sees at least what was revoked with it.
+        await using var results = await connection.QueryMultipleAsync(new CommandDefinition(
+            """
+            SELECT organization_id, version FROM organization;
+            SELECT name, date_trunc('second', certificates_after) AS after FROM gateway_name WHERE certificates_after > now() - @memory;
+            """,
+            new { memory = AuthorityLimits.GridCertificateLifetime * 2 },
+            cancellationToken: cancellationToken));
+        var versions = (await results.ReadAsync<(Guid Id, long Version)>()).ToDictionary(r => r.Id, r => r.Version);
+        return new StoreHeads(versions, [.. (await results.ReadAsync<(string Name, DateTimeOffset After)>()).Select(g => new RevokedGateway(g.Name, g.After))]);
     }
 
     /// <summary>The rows, from the store itself; null: the organization is gone.</summary>

@@ -6,6 +6,7 @@ using Relay.Protocol.Tunnel;
 using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
+using Relay.Silo.Sessions;
 using Relay.Silo.Storage;
 
 namespace Relay.Silo.Snapshots;
@@ -21,8 +22,11 @@ internal sealed class StoreThroughPeer(SiloFence fence, GridHealth grid, StoreHe
 
     public bool IsNeeded => !store.Reachable && grid.StoreReachable;
 
-    public async Task<IReadOnlyDictionary<Guid, long>> HeadsAsync(CancellationToken cancellationToken) =>
-        (await ChangesAsync(cancellationToken)).Heads;
+    public async Task<StoreHeads> HeadsAsync(CancellationToken cancellationToken)
+    {
+        var changes = await ChangesAsync(cancellationToken);
+        return new StoreHeads(changes.Heads, changes.RevokedGateways);
+    }
 
     public async Task<SnapshotRows?> RowsAsync(Guid organizationId, CancellationToken cancellationToken) => (await AskAsync(
         GridRoutes.PeerSnapshot, new PeerSnapshotRequest(organizationId), PeerStoreJson.Default.PeerSnapshotRequest, PeerStoreJson.Default.PeerSnapshotAnswer, RowsDeadline, cancellationToken)).Rows;
@@ -67,7 +71,8 @@ internal sealed record PeerChangesRequest(Guid Incarnation);
 
 /// <param name="Heads">Organizations and their versions.</param>
 /// <param name="Kills">Live sessions of the asking silo that somebody asked to end.</param>
-internal sealed record PeerChanges(IReadOnlyDictionary<Guid, long> Heads, IReadOnlyList<PeerKill> Kills);
+/// <param name="RevokedGateways">As in <see cref="StoreHeads"/>; null: of a version that does not tell.</param>
+internal sealed record PeerChanges(IReadOnlyDictionary<Guid, long> Heads, IReadOnlyList<PeerKill> Kills, IReadOnlyList<RevokedGateway>? RevokedGateways = null);
 
 internal sealed record PeerKill(Guid SessionId, string By);
 

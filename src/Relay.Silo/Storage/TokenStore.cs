@@ -45,18 +45,19 @@ internal sealed class TokenStore(NpgsqlDataSource database, IAuthorities authori
     /// Takes a gateway's name for a valid token. False: the name belongs to tokens of another name, one of which lives. Of two that
     /// come at once for a new name, one gets it.
     /// </summary>
-    public async Task<bool> ClaimGatewayNameAsync(string token, string gateway, CancellationToken cancellationToken)
+    /// <returns>When a certificate for it may begin; null: at any time.</returns>
+    public async Task<(bool Claimed, DateTimeOffset? NotBefore)> ClaimGatewayNameAsync(string token, string gateway, CancellationToken cancellationToken)
     {
         if (!authorities.TryVerifyToken(token, TokenTypes.Gateway, out var verified))
-            return false;
+            return default;
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        return await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
+        return await connection.QuerySingleOrDefaultAsync<(bool, DateTimeOffset?)>(new CommandDefinition(
             """
             INSERT INTO gateway_name (name, token_name) SELECT @gateway, t.name FROM gateway_token t WHERE t.token_id = @Id
             ON CONFLICT (name) DO UPDATE SET token_name = excluded.token_name, enrolled_at = now()
               WHERE gateway_name.token_name = excluded.token_name OR NOT EXISTS (
                 SELECT 1 FROM gateway_token o WHERE o.name = gateway_name.token_name AND o.revoked_at IS NULL AND (o.expires_at IS NULL OR o.expires_at > now()))
-            RETURNING true
+            RETURNING true, date_trunc('second', certificates_after)
             """,
             new { gateway, verified.Id }, cancellationToken: cancellationToken));
     }

@@ -17,6 +17,7 @@ using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
 using Relay.Silo.LocalSnapshots;
+using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
 using Relay.Tests.Silo.Snapshots;
 using Relay.Silo.Storage;
@@ -122,7 +123,7 @@ internal sealed class TestSilo : IAsyncDisposable
         var acks = new SnapshotAcks(new OwnSnapshotAcks(new SnapshotAckStore(grid.Postgres.DataSource), new NoWayThroughPeers(), identity), new RevocationMetrics(), time, NullLogger<SnapshotAcks>.Instance);
         var start = new ReadOnlyStart(null, time.GetUtcNow());
         var kept = new LocalSnapshotKeeper(null, null!, null!, identity.Address, start, time, NullLogger<LocalSnapshotKeeper>.Instance);
-        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, new NoWayThroughPeers(), NullLogger<SnapshotLoader>.Instance), signals, store, [tokens], acks, kept, start, new NoPeerAnswers(), time, NullLogger<SnapshotFeed>.Instance);
+        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, new NoWayThroughPeers(), NullLogger<SnapshotLoader>.Instance), signals, store, [tokens], acks, kept, start, new NoPeerAnswers(), new RevokedGateways(new GatewaySubscriptions(time)), time, NullLogger<SnapshotFeed>.Instance);
         Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);
@@ -235,7 +236,7 @@ internal sealed class TestSilo : IAsyncDisposable
         var app = builder.Build();
         app.Use((context, next) =>
         {
-            context.Features.Set(new GridPeerFeature(new GridPeer(GridRole.Silo, "peer"), DateTime.MaxValue));
+            context.Features.Set(new GridPeerFeature(new GridPeer(GridRole.Silo, "peer"), DateTimeOffset.MinValue, DateTimeOffset.MaxValue));
             return next(context);
         });
         app.UseRouting();

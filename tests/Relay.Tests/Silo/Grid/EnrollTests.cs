@@ -4,6 +4,7 @@ using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Relay.Protocol.Grid;
 using Relay.Silo.Storage;
+using Relay.Tests.Silo.Sessions;
 
 namespace Relay.Tests.Silo.Grid;
 
@@ -82,6 +83,50 @@ public sealed class EnrollTests(SiloFixture fixture) : IClassFixture<SiloFixture
         }
     }
 
+    // A certificate lives for days: what it was given for may end before.
+    [Fact]
+    public async Task A_gateway_whose_token_is_revoked_is_cut_off_at_once_and_comes_back_with_another()
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var former = await EnrolledAsync("cut-a");
+        var scene = await LiveSessionScene.OpenAsync(_silo, "gw-cut");
+        using var control = await scene.Gateway.ControlAsync(scene.Session);
+        var bystander = await LiveSessionScene.OpenAsync(_silo, "gw-stays");
+        using var hears = await bystander.Gateway.ControlAsync(bystander.Session);
+
+        // One of two: a rotation.
+        await _silo.Get<TokenStore>().CreateGatewayTokenAsync("cut-a", [], TestContext.Current.CancellationToken);
+        await _silo.WriteAsync("UPDATE gateway_token SET revoked_at = now() WHERE token_id = (SELECT min(token_id::text)::uuid FROM gateway_token WHERE name = 'cut-a')");
+        Assert.Equal(HttpStatusCode.OK, (await HelloAsync(former)).Status);
+
+        await _silo.WriteAsync("UPDATE gateway_token SET revoked_at = now() WHERE name = 'cut-a' AND revoked_at IS NULL");
+        Assert.Equal("access revoked: the gateway's token was revoked", await scene.OrderToEndAsync(control));
+        Assert.Null(await control.NextOrderAsync());
+        await scene.EndedAsync();
+        Assert.Equal("access revoked: the gateway's token was revoked", await scene.OutcomeAsync());
+        Assert.Equal((HttpStatusCode.Forbidden, "gateway_revoked"), await HelloAsync(former));
+        Assert.Equal((HttpStatusCode.Forbidden, "gateway_revoked"), await HelloAsync(scene.Gateway));
+
+        var another = await EnrolledAsync("cut-b");
+        Assert.Equal(HttpStatusCode.OK, (await HelloAsync(another)).Status);
+        Assert.Equal((HttpStatusCode.Forbidden, "gateway_revoked"), await HelloAsync(former));
+        Assert.Equal("", await bystander.OutcomeAsync());
+
+        async Task<TestPeer> EnrolledAsync(string token)
+        {
+            var answer = await _silo.Stranger().AskAsync(GridRoutes.Enroll, await RequestAsync(key, token) with { Name = "gw-cut" }, GridJson.Default.EnrollRequest, GridJson.Default.EnrollResponse);
+            var ca = X509Certificate2.CreateFromPem(answer.CaCertificate);
+            using var leaf = X509Certificate2.CreateFromPem(answer.Certificate);
+            return _silo.Track(new TestPeer(_silo.Host.GridAddress, ca, TestPeer.WithKey(leaf, key)));
+        }
+
+        static async Task<(HttpStatusCode Status, string? Code)> HelloAsync(TestPeer gateway)
+        {
+            using var response = await gateway.PostAsync(GridRoutes.Hello, new GatewayHello("gw-cut", "0.1", "127.0.0.1:2222"), GridJson.Default.GatewayHello);
+            return (response.StatusCode, response.IsSuccessStatusCode ? null : await CodeAsync(response));
+        }
+    }
+
     [Theory]
     [InlineData("no.such.token")]
     [InlineData("")]
@@ -142,7 +187,9 @@ public sealed class EnrollTests(SiloFixture fixture) : IClassFixture<SiloFixture
     {
         using var response = await _silo.Stranger().PostAsync(GridRoutes.Enroll, request, GridJson.Default.EnrollRequest);
         Assert.Equal(status, response.StatusCode);
-        var body = await response.Content.ReadAsByteArrayAsync(TestContext.Current.CancellationToken);
-        return JsonSerializer.Deserialize(body, GridJson.Default.GridError)!.Code;
+        return await CodeAsync(response);
     }
+
+    private static async Task<string> CodeAsync(HttpResponseMessage response) =>
+        JsonSerializer.Deserialize(await response.Content.ReadAsByteArrayAsync(TestContext.Current.CancellationToken), GridJson.Default.GridError)!.Code;
 }

@@ -7,7 +7,7 @@ internal sealed class NoWayThroughPeers : IStoreThroughPeer
 {
     public bool IsNeeded => false;
 
-    public Task<IReadOnlyDictionary<Guid, long>> HeadsAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<StoreHeads> HeadsAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public Task<SnapshotRows?> RowsAsync(Guid organizationId, CancellationToken cancellationToken) => throw new NotSupportedException();
 

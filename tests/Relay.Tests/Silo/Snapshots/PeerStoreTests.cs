@@ -38,7 +38,7 @@ public sealed class PeerStoreTests : IAsyncLifetime
         var (socket, name) = await One.AddSocketAsync("10.9.8.7", 2200);
         await One.AllowAsync(user, socket);
         var version = await One.QueryAsync<long>("SELECT version FROM organization WHERE organization_id = @OrganizationId", new { One.OrganizationId });
-        Assert.Equal(version, (await Peers.HeadsAsync(Cancel))[One.OrganizationId]);
+        Assert.Equal(version, (await Peers.HeadsAsync(Cancel)).Versions[One.OrganizationId]);
         var rows = await Peers.RowsAsync(One.OrganizationId, Cancel);
         var snapshot = Two.Get<SnapshotLoader>().Build(rows!);
         var known = One.Get<SnapshotCell>().Find(One.OrganizationId)!;
