@@ -30,9 +30,16 @@ internal sealed class DirectPair : IWireGuardSink, IDisposable
 
     public WireGuardDevice A { get; }
 
+    public WireGuardPeer ToB => _toB;
+
     public WireGuardDevice B { get; }
 
     public TimeSpan Now { get; } = TimeSpan.FromSeconds(10);
+
+    public int Delivered => Volatile.Read(ref _delivered);
+
+    /// <summary>Gives B a run of datagrams.</summary>
+    public void Receive(Span<byte> run, int stride) => B.ReceiveBatch(run, stride, s_whereA, Now, this);
 
     /// <summary>Sends so many packets in runs; returns how many arrived.</summary>
     public int Send(int packets)
@@ -65,7 +72,7 @@ internal sealed class DirectPair : IWireGuardSink, IDisposable
         else B.ReceiveBatch(copy, 0, s_whereA, Now, this);
     }
 
-    public void Deliver(WireGuardPeer peer, Span<byte> packet) => _delivered++;
+    public void Deliver(WireGuardPeer peer, Span<byte> packet) => Interlocked.Increment(ref _delivered);
 
     public void Handshake(in WireGuardEndpoint from, ReadOnlySpan<byte> message) => (from == s_whereA ? B : A).ReceiveHandshake(message, from, Now, this);
 
