@@ -62,15 +62,17 @@ internal sealed class DataSender
     public WireGuardSent Send(WireGuardPeer peer, ReadOnlySpan<byte> packet, TimeSpan now, IWireGuardSink sink)
     {
         if (TrySeal(peer, packet, now, sink)) return WireGuardSent.Sent;
+        if (peer.Endpoint == default) return WireGuardSent.NoEndpoint;
         if (!TryStage(peer, packet)) return WireGuardSent.Dropped;
         // The session may have come between the two.
         if (peer.Keypairs.Current is { } keypair && !keypair.IsExpired(now)) SendStaged(peer, now, sink);
-        return peer.Endpoint == default ? WireGuardSent.NoEndpoint : WireGuardSent.Staged;
+        return WireGuardSent.Staged;
     }
 
-    /// <summary>Keeps a copy of the packet until there is a session.</summary>
+    /// <summary>Keeps a copy of the packet until there is a session; not for a peer that is nowhere, whose session nothing of ours brings about or ends.</summary>
     public bool TryStage(WireGuardPeer peer, ReadOnlySpan<byte> packet)
     {
+        if (peer.Endpoint == default) return false;
         lock (peer.Gate)
         {
             return !peer.IsRemoved && (peer.Staged ??= new StagedPackets()).TryAdd(packet, _device);
@@ -120,7 +122,7 @@ public enum WireGuardSent
     /// <summary>It waits for the peer's session, which is being made.</summary>
     Staged,
 
-    /// <summary>It waits too, but the peer is nowhere: only its own initiation can help.</summary>
+    /// <summary>It was dropped: the peer is nowhere until it comes itself.</summary>
     NoEndpoint,
 
     /// <summary>Its destination is nobody's.</summary>

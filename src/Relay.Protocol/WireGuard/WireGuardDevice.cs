@@ -140,7 +140,7 @@ public sealed class WireGuardDevice : IDisposable
     /// <returns>To be disposed by this thread.</returns>
     public WireGuardSendBatch BeginSend(WireGuardPeer peer, TimeSpan now, IWireGuardSink sink) => _sender.Begin(peer, now, sink);
 
-    /// <summary>Keeps a copy of an inner packet until the peer has a session, then transmits it. False when too much is waiting.</summary>
+    /// <summary>Keeps a copy of an inner packet until the peer has a session, then transmits it. False when too much is waiting, or the peer is nowhere.</summary>
     public bool TryStage(WireGuardPeer peer, ReadOnlySpan<byte> packet) => packet.Length <= WireGuardLimits.LongestPacket && _sender.TryStage(peer, packet);
 
     /// <summary>Sends one inner packet where it belongs: the whole way of the above for who has no batches.</summary>
