@@ -12,7 +12,10 @@ internal static class ExitCode
 }
 
 /// <summary>Ends the command with one sentence on stderr and an exit code. Expected failures only; anything else is a bug and shows its type.</summary>
-internal sealed class CliException(int exitCode, string message) : Exception(message)
+internal class CliException(int exitCode, string message) : Exception(message)
 {
     public int ExitCode { get; } = exitCode;
 }
+
+/// <summary>The API did not answer, or cannot answer anything now: what does not need it may go on without.</summary>
+internal sealed class ApiAwayException(string message) : CliException(Relay.Cli.ExitCode.Error, message);

@@ -90,11 +90,11 @@ internal sealed class ApiClient : IDisposable
         }
         catch (HttpRequestException e)
         {
-            throw new CliException(ExitCode.Error, $"cannot reach the API at {_api} ({e.InnerException?.Message ?? e.Message}). Is the silo running? Set another address with --api or RELAY_API.");
+            throw new ApiAwayException($"cannot reach the API at {_api} ({e.InnerException?.Message ?? e.Message}). Is the silo running? Set another address with --api or RELAY_API.");
         }
         catch (TaskCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new CliException(ExitCode.Error, $"the API at {_api} did not answer within {_http.Timeout.TotalSeconds:0} s.");
+            throw new ApiAwayException($"the API at {_api} did not answer within {_http.Timeout.TotalSeconds:0} s.");
         }
         if (response.IsSuccessStatusCode)
             return response;
@@ -126,6 +126,7 @@ internal sealed class ApiClient : IDisposable
             HttpStatusCode.Forbidden => new CliException(ExitCode.Denied, message),
             HttpStatusCode.NotFound => new CliException(ExitCode.NotFound, message),
             HttpStatusCode.TooManyRequests => new CliException(ExitCode.Error, $"{message} Try again in {response.Headers.RetryAfter?.Delta?.TotalSeconds ?? 60:0} s."),
+            HttpStatusCode.BadGateway or HttpStatusCode.ServiceUnavailable or HttpStatusCode.GatewayTimeout => new ApiAwayException(message),
             _ => new CliException(ExitCode.Error, message),
         };
 

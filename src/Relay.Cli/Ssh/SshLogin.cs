@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Relay.Api;
 using Relay.Cli.Client;
 using Relay.Protocol.Ssh;
@@ -15,9 +16,9 @@ internal sealed class SshLogin
 
     private static readonly TimeSpan s_renewBefore = TimeSpan.FromMinutes(2);
 
-    private SshLogin(UserState state, ClientGateway gateway)
+    private SshLogin(string folder, ClientGateway gateway)
     {
-        Folder = state.SshFolder;
+        Folder = folder;
         Gateway = gateway;
     }
 
@@ -34,15 +35,32 @@ internal sealed class SshLogin
 
     public (string Host, int Port) Address => SplitAddress(Gateway.SshAddress);
 
-    /// <summary>Makes sure that key, certificate and host keys are there and good for at least two more minutes.</summary>
+    /// <summary>
+    /// Makes sure that key, certificate and host keys are there and good for at least two more minutes. While the API cannot answer, what was
+    /// known last is enough as long as the certificate lasts: gateways admit whoever has one.
+    /// </summary>
     public static async Task<SshLogin> PrepareAsync(CommandContext context, ApiClient api, TimeProvider time, CancellationToken cancellationToken)
     {
-        var gateways = (await api.GetAsync(ApiRoutes.ClientGateways, ApiJson.Default.ClientGateways, cancellationToken)).Value;
+        var folder = context.State.SshFolder;
+        ApiAnswer<ClientGateways> answer;
+        try
+        {
+            answer = await api.GetAsync(ApiRoutes.ClientGateways, ApiJson.Default.ClientGateways, cancellationToken);
+        }
+        catch (ApiAwayException)
+        {
+            if (Known(folder) is { } known && known.HasGoodCertificate(time.GetUtcNow()))
+                return known;
+            throw;
+        }
+
+        var gateways = answer.Value;
         if (gateways.Gateways.Count == 0)
             throw new CliException(ExitCode.Error, "no gateway is connected to the grid. Start one, or see its log for why it cannot connect.");
-        var login = new SshLogin(context.State, gateways.Gateways[0]);
-        await login.EnsureCertificateAsync(context.State, api, time, cancellationToken);
+        var login = new SshLogin(folder, gateways.Gateways[0]);
+        await login.EnsureCertificateAsync(api, time, cancellationToken);
         UserState.WritePrivate(login.KnownHostsFile, $"{HostKeyAlias} {gateways.HostKey.Trim()}\n");
+        UserState.WritePrivate(GatewaysFile(folder), answer.Json);
         return login;
     }
 
@@ -58,17 +76,40 @@ internal sealed class SshLogin
         "-o", "StrictHostKeyChecking=yes",
     ];
 
-    private async Task EnsureCertificateAsync(UserState state, ApiClient api, TimeProvider time, CancellationToken cancellationToken)
+    private static string GatewaysFile(string folder) => Path.Combine(folder, "gateways.json");
+
+    /// <summary>What the grid answered last; null: nothing that can be used.</summary>
+    private static SshLogin? Known(string folder)
     {
-        using var key = LoadOrCreateKey(state);
-        if (CertificateIsGood(key.PublicKey, time.GetUtcNow()))
+        try
+        {
+            return JsonSerializer.Deserialize(File.ReadAllText(GatewaysFile(folder)), ApiJson.Default.ClientGateways) is { Gateways: [var gateway, ..] } ? new SshLogin(folder, gateway) : null;
+        }
+        catch (Exception e) when (e is IOException or JsonException)
+        {
+            return null;
+        }
+    }
+
+    private bool HasGoodCertificate(DateTimeOffset now)
+    {
+        if (!File.Exists(KeyFile) || !SshPrivateKey.TryImport(File.ReadAllText(KeyFile), out var key, out _))
+            return false;
+        using (key)
+            return CertificateIsGood(key.PublicKey, now, TimeSpan.Zero);
+    }
+
+    private async Task EnsureCertificateAsync(ApiClient api, TimeProvider time, CancellationToken cancellationToken)
+    {
+        using var key = LoadOrCreateKey();
+        if (CertificateIsGood(key.PublicKey, time.GetUtcNow(), s_renewBefore))
             return;
         var answer = await api.PostAsync(ApiRoutes.ClientSshCertificate, new SshCertificateRequest { PublicKey = key.PublicKey.ToLine("relay") },
             ApiJson.Default.SshCertificateRequest, ApiJson.Default.SshCertificateResponse, cancellationToken);
         UserState.WritePrivate(CertificateFile, answer.Value.Certificate.TrimEnd() + "\n");
     }
 
-    private SshPrivateKey LoadOrCreateKey(UserState state)
+    private SshPrivateKey LoadOrCreateKey()
     {
         if (File.Exists(KeyFile) && SshPrivateKey.TryImport(File.ReadAllText(KeyFile), out var existing, out _))
             return existing;
@@ -77,12 +118,12 @@ internal sealed class SshLogin
         return key;
     }
 
-    private bool CertificateIsGood(SshPublicKey key, DateTimeOffset now) =>
+    private bool CertificateIsGood(SshPublicKey key, DateTimeOffset now, TimeSpan atLeast) =>
         File.Exists(CertificateFile)
         && SshCertificate.TryParseLine(File.ReadAllText(CertificateFile), out var certificate, out _, out _)
         && certificate.Key.Blob.Span.SequenceEqual(key.Blob.Span)
-        && certificate.ValidBefore - s_renewBefore > now
         // A login as somebody else must not go on with the old user's certificate: logout removes the folder.
+        && certificate.ValidBefore - atLeast > now
         && certificate.ValidAfter <= now;
 
     private static (string Host, int Port) SplitAddress(string address)
