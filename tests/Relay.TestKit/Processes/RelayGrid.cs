@@ -23,7 +23,7 @@ public sealed class RelayGrid : IAsyncDisposable
     public string SshAddress => Gateway.SshAddress;
 
     /// <summary>Npgsql connection string of the silos' database.</summary>
-    public string Database => _database!.ConnectionString;
+    public string Database { get; private set; } = "";
 
     public string Home => Path.Combine(Folder, "home");
 
@@ -38,12 +38,14 @@ public sealed class RelayGrid : IAsyncDisposable
 
     /// <param name="silos">How many silo processes, all on one PostgreSQL.</param>
     /// <param name="gatewaySilo">Index of the one silo the gateway is told about.</param>
-    public static async Task<RelayGrid> StartAsync(int silos = 1, int gatewaySilo = 0, int drainSeconds = 0, bool regions = false)
+    /// <param name="database">Npgsql connection string of a database that the test made and may take away; null: a private one.</param>
+    public static async Task<RelayGrid> StartAsync(int silos = 1, int gatewaySilo = 0, int drainSeconds = 0, bool regions = false, string? database = null)
     {
         var grid = new RelayGrid { DrainSeconds = drainSeconds, Regions = regions };
         try
         {
-            grid._database = await PrivatePostgres.CreateAsync(migrated: false);
+            grid._database = database is null ? await PrivatePostgres.CreateAsync(migrated: false) : null;
+            grid.Database = database ?? grid._database!.ConnectionString;
             for (var i = 0; i < silos; i++)
                 await grid.StartSiloAsync();
             grid.Gateway = await grid.StartGatewayAsync("gateway-0", grid.Silos[gatewaySilo], regions ? $"r{gatewaySilo}" : null);
@@ -184,7 +186,7 @@ public sealed class RelayGrid : IAsyncDisposable
     {
         var process = RunningProcess.Start($"silo {index}", RelayPrograms.Silo, [], new Dictionary<string, string?>
         {
-            ["RELAY_DATABASE"] = _database!.ConnectionString,
+            ["RELAY_DATABASE"] = Database,
             ["RELAY_STATE_DIR"] = Path.Combine(Folder, "state"),
             ["RELAY_BOOTSTRAP_FILE"] = index == 0 ? Path.Combine(Folder, "admin.password") : null,
             ["RELAY_NAME"] = $"silo-{index}",
@@ -202,6 +204,9 @@ public sealed class RelayGrid : IAsyncDisposable
         var api = Field("api");
         return new Silo(process, api.StartsWith("http", StringComparison.Ordinal) ? api : $"http://{api}", Field("grid"), Field("connectors"));
     }
+
+    /// <summary>Starts the gateway that has ended again, under its name; users dial another port.</summary>
+    public async Task RestartGatewayAsync() => Gateway = await StartGatewayAsync("gateway-0", Silos[0], Regions ? "r0" : null);
 
     public async ValueTask DisposeAsync()
     {

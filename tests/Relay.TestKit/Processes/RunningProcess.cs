@@ -123,12 +123,18 @@ public sealed partial class RunningProcess : IAsyncDisposable
         await _process.StandardInput.FlushAsync();
     }
 
+    /// <summary>The end of its stdin.</summary>
+    public void CloseInput() => _process.StandardInput.Close();
+
     /// <summary>Sends a signal: SIGTERM 15, SIGKILL 9, SIGSTOP 19, SIGCONT 18, SIGINT 2.</summary>
     public void Signal(int signal)
     {
         if (!_process.HasExited)
             _ = Kill(_process.Id, signal);
     }
+
+    /// <summary>Sends a signal to a process of somebody else's making: a child of one that was started here.</summary>
+    public static void Signal(int process, int signal) => _ = Kill(process, signal);
 
     /// <summary>Sends a signal to the process's group, as a terminal does; only for one that leads its own (started by <c>setsid</c>).</summary>
     public void SignalGroup(int signal) => _ = Kill(-_process.Id, signal);
