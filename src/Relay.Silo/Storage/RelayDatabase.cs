@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Npgsql;
 
 namespace Relay.Silo.Storage;
@@ -92,13 +93,15 @@ internal sealed class RelayDatabase : IAsyncDisposable
     private static NpgsqlDataSource Build(NpgsqlConnectionStringBuilder settings, StoreAdmission? admission = null)
     {
         DapperSetup.Apply();
+        // The driver's builder "contains" every keyword it knows; this one, those that were given, under the driver's names.
+        var given = new DbConnectionStringBuilder { ConnectionString = settings.ConnectionString };
         // A database that is gone must be noticed at once (the driver's own defaults are 15 and 30 s); who needs longer says so.
-        if (!settings.ContainsKey("Timeout"))
+        if (!given.ContainsKey("Timeout"))
             settings.Timeout = 2;
-        if (!settings.ContainsKey("Command Timeout"))
+        if (!given.ContainsKey("Command Timeout"))
             settings.CommandTimeout = 5;
         // A statement that is given up is not waited for: where nobody answers, its cancellation is not answered either.
-        if (!settings.ContainsKey("Cancellation Timeout"))
+        if (!given.ContainsKey("Cancellation Timeout"))
             settings.CancellationTimeout = -1;
         if (settings.Host?.Contains(',', StringComparison.Ordinal) != true)
             return Builder().Build();
