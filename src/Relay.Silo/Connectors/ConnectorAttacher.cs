@@ -79,7 +79,7 @@ internal sealed partial class ConnectorAttacher
             return await RefuseAsync(stream, remote, AttachCodes.Unavailable, StoreLost, cancellationToken);
 
         // Nothing can be decided anew without the store, not even for an instance that was connected before; the agent tries again.
-        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _store.Outage);
+        using var waiting = new StoreBound(cancellationToken, _store.Outage);
         try
         {
             return await AttachAsync(stream, remote, request, clock, waiting.Token);

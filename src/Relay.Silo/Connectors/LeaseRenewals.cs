@@ -33,7 +33,7 @@ internal sealed class LeaseRenewals(ConnectorLeaseStore leases, StoreHealth stor
     private async Task<LeaseTurn?> AskAsync(IReadOnlyCollection<ConnectorTunnel> tunnels, bool renew, CancellationToken cancellationToken)
     {
         if (!store.Reachable) return await ThroughPeerAsync(tunnels, renew, cancellationToken);
-        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, store.Outage);
+        using var waiting = new StoreBound(cancellationToken, store.Outage);
         try
         {
             // Tokens are judged by the snapshots, as long as those can be kept up (TokenWatch).

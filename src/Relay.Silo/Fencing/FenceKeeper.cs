@@ -158,7 +158,8 @@ internal sealed partial class FenceKeeper : BackgroundService, IPeerRenewals
         }
 
         using var late = new CancellationTokenSource(Deadline, _time);
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _storeHealth.Outage, cancellationToken);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        using var stop = new StoreBound(either.Token, _storeHealth.Outage);
         try
         {
             if (!_started) await _store.StartAsync(_fence.Self, stop.Token);

@@ -51,7 +51,8 @@ internal sealed class PeerRoutes(
         }
 
         using var late = new CancellationTokenSource(StoreDeadline, time);
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(late.Token, store.Outage, context.RequestAborted);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, context.RequestAborted);
+        using var stop = new StoreBound(either.Token, store.Outage);
         try
         {
             var held = await fences.IsHeldAsync(renewal.Incarnation, stop.Token);

@@ -42,7 +42,7 @@ internal sealed class PeerStoreRoutes(SnapshotLoader loader, SnapshotAckStore ac
             return;
         }
 
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(store.Outage, context.RequestAborted);
+        using var stop = new StoreBound(context.RequestAborted, store.Outage);
         try
         {
             await GridReply.WriteAsync(context, await answer(question, stop.Token), answerType);

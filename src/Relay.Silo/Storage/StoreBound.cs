@@ -1,36 +1,36 @@
-namespace Relay.Silo.Api.Http;
+namespace Relay.Silo.Storage;
 
 /// <summary>
-/// A request's token that ends with its caller or with the store. The store's end is passed on from a thread of its own: the driver
-/// may block while it gives a statement up, and other requests end with the same store. Dispose after the request.
+/// A token that ends with its caller or with the store, without either waiting for what is given up (<see cref="GiveUp"/>). Dispose when
+/// the operation is over, or was left to itself.
 /// </summary>
 internal sealed class StoreBound : IDisposable
 {
     private readonly CancellationTokenSource _either = new();
     private readonly CancellationToken _outage;
-    private readonly CancellationTokenRegistration _onAborted;
+    private readonly CancellationTokenRegistration _onCaller;
     private readonly CancellationTokenRegistration _onOutage;
 
-    /// <param name="outage">None: the request needs no store.</param>
-    public StoreBound(CancellationToken aborted, CancellationToken outage)
+    /// <param name="caller">Ends it as well.</param>
+    /// <param name="outage"><see cref="StoreHealth.Outage"/>; none: the store is not needed.</param>
+    public StoreBound(CancellationToken caller, CancellationToken outage)
     {
         _outage = outage;
         if (outage.IsCancellationRequested)
             _either.Cancel();
-        _onAborted = aborted.UnsafeRegister(static source => Cancel(source), _either);
-        _onOutage = outage.UnsafeRegister(static source => ThreadPool.UnsafeQueueUserWorkItem(Cancel, source, preferLocal: false), _either);
+        _onCaller = caller.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _either);
+        _onOutage = outage.UnsafeRegister(static source => GiveUp.Cancel((CancellationTokenSource)source!), _either);
     }
 
     public CancellationToken Token => _either.Token;
 
+    /// <summary>It has ended with the store.</summary>
     public bool StoreIsLost => _outage.IsCancellationRequested;
 
     public void Dispose()
     {
-        _onAborted.Dispose();
+        _onCaller.Dispose();
         _onOutage.Dispose();
-        // Not the source itself: it has no timer, and the pool may still be about to cancel it.
+        // Not the source itself: it has no timer, and may still be about to be cancelled.
     }
-
-    private static void Cancel(object? source) => ((CancellationTokenSource)source!).Cancel();
 }

@@ -91,7 +91,8 @@ internal sealed partial class StoreHealth : BackgroundService
         var outage = Outage;
         if (outage.IsCancellationRequested)
             throw new StoreUnavailableException();
-        var running = operation(cancellationToken);
+        using var bound = new StoreBound(cancellationToken, outage);
+        var running = operation(bound.Token);
         try
         {
             return await running.WaitAsync(outage);
