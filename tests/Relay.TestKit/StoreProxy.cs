@@ -18,6 +18,7 @@ public sealed class StoreProxy : IDisposable
     private readonly Lock _lock = new();
     private TaskCompletionSource _open = Opened();
     private bool _refusing;
+    private int _accepted;
 
     /// <param name="connectionString">Of the database itself.</param>
     public StoreProxy(string connectionString)
@@ -35,6 +36,9 @@ public sealed class StoreProxy : IDisposable
 
     /// <summary>Of the database through this proxy.</summary>
     public string ConnectionString => _settings.ConnectionString;
+
+    /// <summary>How many connections have come so far.</summary>
+    public int Accepted => Volatile.Read(ref _accepted);
 
     /// <summary>As if PostgreSQL were stopped: what is connected is reset, what connects is turned away.</summary>
     public void Refuse()
@@ -92,6 +96,7 @@ public sealed class StoreProxy : IDisposable
             while (true)
             {
                 var client = await _listener.AcceptAsync();
+                Interlocked.Increment(ref _accepted);
                 bool refusing;
                 lock (_lock)
                     refusing = _refusing;

@@ -92,6 +92,7 @@ internal sealed class FactTable(RecordingStore recordings)
         };
     }
 
+    // A write that was given up may arrive long after, and takes the time at which it does: the spooled one knows better.
     private const string Opened = """
         WITH s AS (
           INSERT INTO session (session_id, organization_id, user_id, user_email, socket_id, socket_name, ssh_user, client_ip, client_port,
@@ -101,15 +102,15 @@ internal sealed class FactTable(RecordingStore recordings)
             @ClientVersion, @Credential::jsonb, @Gateway, @Silo, @Incarnation, CASE WHEN @Allowed THEN 'allowed' ELSE 'denied' END, @DecisionId,
             @PolicyName, @PolicyVersion, @Reasons::jsonb, coalesce(@At, now()),
             CASE WHEN @Allowed THEN NULL ELSE coalesce(@At, now()) END, CASE WHEN @Allowed THEN '' ELSE 'denied' END, CASE WHEN @Recorded THEN 'recording' ELSE 'disabled' END)
-          ON CONFLICT DO NOTHING
-          RETURNING 1
+          ON CONFLICT (session_id) DO UPDATE SET start_time = excluded.start_time WHERE @At IS NOT NULL AND session.start_time > excluded.start_time
+          RETURNING xmax = 0 AS is_new
         ), a AS (
           INSERT INTO audit_event (fact_id, performed_at, organization_id, action_type, actor_id, actor_email, requestor_ip, resource_type, resource_id, outcome, detail)
           SELECT @Id, coalesce(@At, now()), @OrganizationId, CASE WHEN @Allowed THEN 'session.open' ELSE 'session.denied' END, @UserId::text, @UserEmail, @ClientIp, 'socket',
             coalesce(@SocketId::text, @SocketName), CASE WHEN @Allowed THEN 'success' ELSE 'denied' END,
             jsonb_build_object('session_id', @SessionId, 'decision_id', @DecisionId, 'socket', @SocketName, 'ssh_user', @SshUser,
               'policy', @PolicyName, 'policy_version', @PolicyVersion, 'gateway', @Gateway, 'reasons', @Reasons::jsonb)
-          FROM s
+          FROM s WHERE is_new
         )
         UPDATE user_ssh_key SET last_used_at = greatest(last_used_at, coalesce(@At, now())) WHERE @Allowed AND user_id = @UserId AND fingerprint = @Credential::jsonb->>'fingerprint'
         """;
@@ -117,12 +118,13 @@ internal sealed class FactTable(RecordingStore recordings)
     private const string Ended = """
         WITH ended AS (
           UPDATE session SET end_time = coalesce(@At, now()), outcome = @Outcome, reaped = false, bytes_up = greatest(bytes_up, @BytesUp), bytes_down = greatest(bytes_down, @BytesDown)
-          WHERE session_id = @SessionId AND (end_time IS NULL OR reaped) AND silo_incarnation = @Incarnation
+          WHERE session_id = @SessionId AND (end_time IS NULL OR reaped OR (end_time > @At AND outcome = @Outcome)) AND silo_incarnation = @Incarnation
           RETURNING organization_id, user_id, user_email, client_ip, session_id
         )
         INSERT INTO audit_event (fact_id, performed_at, organization_id, action_type, actor_id, actor_email, requestor_ip, resource_type, resource_id, detail)
         SELECT @Id, coalesce(@At, now()), organization_id, @Audit, user_id::text, user_email, client_ip, 'session', session_id::text, jsonb_build_object('outcome', @Outcome::text)
         FROM ended WHERE @Audit::text IS NOT NULL
+        ON CONFLICT (fact_id) DO NOTHING
         """;
 
     private const string Left = """

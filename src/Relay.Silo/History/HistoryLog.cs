@@ -20,6 +20,7 @@ internal sealed class HistoryLog(NpgsqlDataSource database, StoreHealth health, 
     /// <exception cref="Spool.SpoolFullException">It is not safe, and there is no place for it.</exception>
     public async Task<FactResult> WriteAsync(Fact fact, CancellationToken cancellationToken)
     {
+        var happened = fact.At ?? time.GetUtcNow();
         if (IsDirect)
         {
             try
@@ -32,8 +33,8 @@ internal sealed class HistoryLog(NpgsqlDataSource database, StoreHealth health, 
             }
         }
 
-        // What happens while the store is away happens when this silo says so.
-        await spool.AppendAsync((fact with { At = fact.At ?? time.GetUtcNow() }).ToPayload(), bulk: fact is ChunkRecorded);
+        // What happens while the store is away happens when this silo says so: when it came, not when the store was given up.
+        await spool.AppendAsync((fact with { At = happened }).ToPayload(), bulk: fact is ChunkRecorded);
         return FactResult.Written;
     }
 

@@ -27,14 +27,14 @@ internal sealed class PeerAnswerRoutes(SnapshotCell snapshots, LocalSnapshotKeep
         await GridReply.WriteAsync(context, new PeerRows(Rows(question.OrganizationId)), PeerAnswersJson.Default.PeerRows);
     }
 
-    // Memory has what was made of them, the disk has them; a moment after a change it may not have them yet.
+    // Memory has what was made of them, the disk has them; a moment after a change it does not have them yet.
     private SnapshotRows? Rows(Guid organizationId)
     {
         if (keeper.Unwritten(organizationId) is { } rows)
             return rows;
         try
         {
-            return keeper.Folder?.ReadOrganization(organizationId) is { } read && read.Head.Version == snapshots.Find(organizationId)?.Version ? read : null;
+            return keeper.Folder?.ReadOrganization(organizationId);
         }
         catch (InvalidDataException)
         {

@@ -194,8 +194,9 @@ internal sealed partial class SnapshotFeed : BackgroundService
     private (Task[] Closing, Task Kept) Apply(SnapshotRows rows)
     {
         var snapshot = _loader.Build(rows);
-        _cell.Swap(snapshot);
+        // First: who asks this silo by what it decides, and then for that, finds it.
         var kept = _keeper.Apply(rows);
+        _cell.Swap(snapshot);
         LogSwapped(_logger, snapshot.OrganizationId, snapshot.Version);
         return (Tell(snapshot.OrganizationId, snapshot), kept);
     }

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Hosting;
 using Relay.Protocol.Grid;
 using Relay.Silo.Hosting;
 using Relay.Silo.LocalSnapshots;
+using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
 using Relay.Tests.Silo.Sessions;
 
@@ -92,11 +93,8 @@ public sealed class StartFromDiskTests
 
             // Only this silo is cut off: the others go on changing things.
             await peer.Silo.ApplyAsync("DELETE FROM policy WHERE policy_id = @Policy", new { two.Policy });
-            await Eventually.TrueAsync(async () =>
-            {
-                using var response = await gateway.PostAsync(GridRoutes.Authorize(opened.SessionId), new AuthorizeRequest("shell", null, null, null), GridJson.Default.AuthorizeRequest);
-                return response.StatusCode == HttpStatusCode.NotFound;
-            }, "the session is over");
+            await Eventually.TrueAsync(() => outage.Silo.Get<SessionRegistry>().Find(opened.SessionId) is null, "the session is over");
+            Assert.False((await gateway.OpenAsync(outage.Silo.Certificate(two.User).Blob, await names[1])).Allowed);
             Assert.True(outage.Silo.Get<ReadOnlyStart>().IsActive);
         }
     }
