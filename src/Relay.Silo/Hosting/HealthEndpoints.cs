@@ -38,7 +38,9 @@ internal static class HealthEndpoints
             : readOnly is not null ? $"read-only: started without the store at {start.Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC, decides by the snapshot that the store confirmed at {readOnly.ConfirmedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC (version {string.Join(", ", readOnly.Versions.Values)}); joins the grid when the database is back"
             : store.Reachable ? "ok"
             : $"the database cannot be reached since {store.Since.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC: sessions go on, changes are not possible";
-        return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count, new SpoolLevel(spool.Records, spool.Bytes, Age(spool, time), parked.Count), readOnly), HealthJson.Default.SiloHealth);
+        if (spool.Problem is { } problem)
+            status = (status == "ok" ? "" : status + "; ") + $"history cannot be kept here, so recorded sessions end and none begins: {problem}";
+        return TypedResults.Json(new SiloHealth(status, self.Name, new StoreReach(store.Reachable, store.Since), new GridReach(grid.StoreReachable, grid.MajorityReachable), sessions.Count, new SpoolLevel(spool.Records, spool.Bytes, Age(spool, time), parked.Count, spool.Problem), readOnly), HealthJson.Default.SiloHealth);
     }
 
     private static ContentHttpResult Metrics(SessionRegistry sessions, SnapshotCell snapshots, StoreHealth store, ReadOnlyStart start, GridHealth grid, Spool.Spool spool, ParkedFacts parked, HistoryDelivery delivery, TimeProvider time, DrainState drain, StreamMetrics streams, LeaseMetrics leases, RevocationMetrics revocation)
@@ -71,6 +73,9 @@ internal static class HealthEndpoints
             # HELP relay_spool_oldest_seconds Age of the oldest of them; 0: there is none.
             # TYPE relay_spool_oldest_seconds gauge
             relay_spool_oldest_seconds {Age(spool, time)}
+            # HELP relay_spool_full Whether history cannot be kept on this silo's disk: its limit is reached, or the disk takes no more.
+            # TYPE relay_spool_full gauge
+            relay_spool_full {(spool.Problem is null ? 0 : 1)}
             # HELP relay_spool_parked_records Facts that wait for what another silo has still to deliver.
             # TYPE relay_spool_parked_records gauge
             relay_spool_parked_records {parked.Count}
@@ -110,7 +115,8 @@ internal sealed record GridReach(bool StoreReachable, bool MajorityReachable);
 
 /// <summary>History that waits on this silo's disk.</summary>
 /// <param name="Parked">Facts that wait for what another silo has still to deliver.</param>
-internal sealed record SpoolLevel(long Records, long Bytes, long OldestSeconds, long Parked);
+/// <param name="Problem">Why no more is taken; null: it is.</param>
+internal sealed record SpoolLevel(long Records, long Bytes, long OldestSeconds, long Parked, string? Problem);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(SiloHealth))]

@@ -14,6 +14,9 @@ internal sealed partial class Spool : IDisposable
 {
     private const string Extension = ".seg";
 
+    /// <summary>ENOSPC.</summary>
+    private const int NoSpace = 28;
+
     private readonly SpoolOptions _options;
     private readonly SecretVault _vault;
     private readonly TimeProvider _time;
@@ -33,6 +36,7 @@ internal sealed partial class Spool : IDisposable
     private long _bytes;
     private ulong _lastName;
     private DateTimeOffset? _oldest;
+    private string? _failure;
     private bool _stopping;
 
     private Spool(SpoolOptions options, SecretVault vault, TimeProvider time, ILogger logger, FileStream owner)
@@ -91,6 +95,16 @@ internal sealed partial class Spool : IDisposable
         {
             lock (_lock)
                 return _bytes + _queuedBytes > _options.LimitBytes - _options.ReserveBytes ? Full() : null;
+        }
+    }
+
+    /// <summary>Why recordings are not taken, or the last record was not; null: all is well. For people: who wants to append tries.</summary>
+    public string? Problem
+    {
+        get
+        {
+            lock (_lock)
+                return _failure ?? Refusal;
         }
     }
 
@@ -207,6 +221,9 @@ internal sealed partial class Spool : IDisposable
 
     private string Full() => string.Create(CultureInfo.InvariantCulture, $"the silo's spool is full ({_options.LimitBytes / (1024 * 1024)} MiB)");
 
+    // Users read it too: no paths.
+    private static string Describe(Exception failure) => failure is IOException { HResult: NoSpace } ? "the silo's disk is full" : "the silo's spool cannot be written";
+
     private void Recover()
     {
         foreach (var draft in Directory.EnumerateFiles(_options.Directory, "*.new"))
@@ -301,6 +318,7 @@ internal sealed partial class Spool : IDisposable
             lock (_lock)
             {
                 _writing = 0;
+                _failure = failure is null ? null : Describe(failure);
                 if (failure is null)
                 {
                     if (_records == 0)
@@ -314,7 +332,7 @@ internal sealed partial class Spool : IDisposable
                 if (failure is null)
                     waiting.Done.TrySetResult();
                 else
-                    waiting.Done.TrySetException(new SpoolFullException($"the silo's spool cannot be written: {failure.Message}", failure));
+                    waiting.Done.TrySetException(new SpoolFullException(Describe(failure), failure));
             }
 
             _arrived.Set();
@@ -353,11 +371,30 @@ internal sealed partial class Spool : IDisposable
             // After a failed sync nothing is known of what follows in that file.
             lock (_lock)
                 _active = null;
+            // One without a record is of no use, and on a full disk there would soon be many.
+            if (active.End == active.First)
+                Abandon(active);
             throw;
         }
 
         lock (_lock)
             _bytes += active.End - before;
+    }
+
+    private void Abandon(SpoolSegment empty)
+    {
+        lock (_lock)
+        {
+            // The reader may have been quicker.
+            if (!_segments.Remove(empty))
+                return;
+            if (_segments.Count == 0)
+                _offset = 0;
+            _bytes -= empty.First;
+        }
+
+        empty.Dispose();
+        File.Delete(empty.Path);
     }
 
     private sealed record Waiting(DateTimeOffset At, ReadOnlyMemory<byte> Payload)

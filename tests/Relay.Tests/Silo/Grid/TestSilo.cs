@@ -23,6 +23,7 @@ public sealed class TestSilo : IAsyncDisposable
     private readonly string _folder;
     private readonly PrivatePostgres? _ownDatabase;
     private readonly ConcurrentBag<IDisposable> _peers = [];
+    private bool _ownsFolder;
     private int _names;
 
     private TestSilo(SiloHost host, PrivatePostgres database, bool ownsDatabase, string folder, Guid organizationId, Guid administratorId)
@@ -51,10 +52,11 @@ public sealed class TestSilo : IAsyncDisposable
     /// <param name="with">Another silo of the same grid: same database, same keys.</param>
     /// <param name="store">How the silo itself reaches the database, when that is not how the test does.</param>
     /// <param name="spoolLimit">Bytes.</param>
-    public static async Task<TestSilo> StartAsync(TestSilo? with = null, string name = "silo-1", PrivatePostgres? postgres = null, string? store = null, long? spoolLimit = null)
+    /// <param name="state">State folder that the test has made and removes.</param>
+    public static async Task<TestSilo> StartAsync(TestSilo? with = null, string name = "silo-1", PrivatePostgres? postgres = null, string? store = null, long? spoolLimit = null, string? state = null)
     {
         var database = with?.Database ?? postgres ?? await PrivatePostgres.CreateAsync();
-        var folder = with?._folder ?? Directory.CreateTempSubdirectory("relay-silo-").FullName;
+        var folder = with?._folder ?? state ?? Directory.CreateTempSubdirectory("relay-silo-").FullName;
         var options = new SiloOptions
         {
             Database = store ?? database.ConnectionString,
@@ -71,7 +73,7 @@ public sealed class TestSilo : IAsyncDisposable
         var host = await SiloHost.StartAsync(options, TimeProvider.System, services => services.AddSingleton<IStreamRouter, LoopbackRouter>(), TestContext.Current.CancellationToken);
         await using var connection = await database.DataSource.OpenConnectionAsync();
         var (organization, administrator) = await connection.QuerySingleAsync<(Guid, Guid)>("SELECT o.organization_id, u.user_id FROM organization o JOIN app_user u USING (organization_id) WHERE u.email = 'admin@relay.local'");
-        return new TestSilo(host, database, with is null, folder, organization, administrator);
+        return new TestSilo(host, database, with is null, folder, organization, administrator) { _ownsFolder = state is null };
     }
 
     /// <summary>A gateway with a certificate of this grid.</summary>
@@ -201,7 +203,8 @@ public sealed class TestSilo : IAsyncDisposable
         if (_ownDatabase is not null)
         {
             await _ownDatabase.DisposeAsync();
-            Directory.Delete(_folder, recursive: true);
+            if (_ownsFolder)
+                Directory.Delete(_folder, recursive: true);
         }
     }
 

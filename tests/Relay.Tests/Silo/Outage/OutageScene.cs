@@ -37,11 +37,11 @@ internal sealed class OutageScene : IAsyncDisposable
 
     public SpoolQueue Spool => Silo.Get<SpoolQueue>();
 
-    public static async Task<OutageScene> StartAsync(long? spoolLimit = null, OutageScene? with = null, string name = "silo-1")
+    public static async Task<OutageScene> StartAsync(long? spoolLimit = null, OutageScene? with = null, string name = "silo-1", string? state = null)
     {
         var postgres = with?.Silo.Database ?? await PrivatePostgres.CreateAsync();
         var proxy = new StoreProxy(postgres.ConnectionString);
-        return new OutageScene(await TestSilo.StartAsync(with?.Silo, name, postgres, proxy.ConnectionString, spoolLimit), proxy);
+        return new OutageScene(await TestSilo.StartAsync(with?.Silo, name, postgres, proxy.ConnectionString, spoolLimit, state), proxy);
     }
 
     /// <summary>A silo on what a SIGKILL of this one would leave of its snapshot now, under a name of its own; the database is away for it.</summary>
@@ -68,6 +68,17 @@ internal sealed class OutageScene : IAsyncDisposable
         using var client = new HttpClient { BaseAddress = new Uri(Silo.Host.ApiAddress) };
         return await client.GetFromJsonAsync<JsonElement>("/health", TestContext.Current.CancellationToken);
     }
+
+    /// <summary>What /metrics says of one metric.</summary>
+    public async Task<string> MetricAsync(string name)
+    {
+        using var client = new HttpClient { BaseAddress = new Uri(Silo.Host.ApiAddress) };
+        var text = await client.GetStringAsync("/metrics", TestContext.Current.CancellationToken);
+        return text.Split('\n').Single(l => l.StartsWith(name + " ", StringComparison.Ordinal))[(name.Length + 1)..];
+    }
+
+    /// <summary>Connections to the database that are open or were tried.</summary>
+    public int Accepted => _proxy.Accepted;
 
     /// <summary>Takes the database away; returns when the silo knows, or at once.</summary>
     public async Task CutAsync(Outage how, bool known = true)
