@@ -53,9 +53,10 @@ public sealed class FullDiskTests : IAsyncLifetime
         var files = Directory.GetFiles(_state.Path, "*", SearchOption.AllDirectories).Length;
         for (var i = 0; i < 20; i++)
         {
-            var refused = await live.Gateway.OpenAsync(outage.Silo.Certificate(live.User).Blob, socket);
-            Assert.False(refused.Allowed);
-            Assert.Contains("there is no place for it now: the database cannot be reached and the silo's disk is full.", refused.Message, StringComparison.Ordinal);
+            // Not a refusal, so that the gateway asks another silo.
+            var refused = await OutageScene.TryOpenAsync(live.Gateway, outage.Silo.Certificate(live.User).Blob, socket);
+            Assert.Equal(HttpStatusCode.InsufficientStorage, refused.Status);
+            Assert.EndsWith("there is no place for this session, which has to be recorded: the silo's disk is full", refused.Message, StringComparison.Ordinal);
             Assert.DoesNotContain(_state.Path, refused.Message, StringComparison.Ordinal);
         }
 

@@ -118,6 +118,14 @@ internal sealed class OutageScene : IAsyncDisposable
         return await ResultAsync(response);
     }
 
+    public static async Task<(HttpStatusCode Status, string? Message)> TryOpenAsync(TestPeer gateway, ReadOnlyMemory<byte> key, string socket)
+    {
+        var request = new OpenSessionRequest(Convert.ToBase64String(key.Span), socket, null, "192.0.2.1", 40000, "SSH-2.0-test");
+        using var response = await gateway.PostAsync(GridRoutes.Sessions, request, GridJson.Default.OpenSessionRequest);
+        var body = await response.Content.ReadAsByteArrayAsync(TestContext.Current.CancellationToken);
+        return (response.StatusCode, response.IsSuccessStatusCode ? null : JsonSerializer.Deserialize(body, GridJson.Default.GridError)?.ErrorMessage);
+    }
+
     public async Task<string> ReadRecordingAsync(Guid session)
     {
         var text = new StringBuilder();

@@ -186,7 +186,7 @@ public sealed class SessionOutageTests
         // Not a refusal, so that the gateway asks another silo. Some small records may still fit.
         (HttpStatusCode Status, string? Message) opened;
         do
-            opened = await TryOpenAsync(live.Gateway, outage.Silo.Certificate(live.User).Blob, socket);
+            opened = await OutageScene.TryOpenAsync(live.Gateway, outage.Silo.Certificate(live.User).Blob, socket);
         while (opened.Status == HttpStatusCode.OK);
         Assert.Equal(HttpStatusCode.InsufficientStorage, opened.Status);
         Assert.Contains("no place for this session, which has to be recorded", opened.Message, StringComparison.Ordinal);
@@ -254,14 +254,6 @@ public sealed class SessionOutageTests
         await outage.HealAsync();
         await Eventually.TrueAsync(async () => await outage.CountAsync("session WHERE session_id = @session AND end_time IS NULL", live.Session) == 1, "the row is there again");
         await Eventually.TrueAsync(async () => !(await live.Gateway.AuthorizeAsync(live.Session, new AuthorizeRequest("shell", null, null, null))).Allowed, "decided by what is in the database now");
-    }
-
-    private static async Task<(HttpStatusCode, string?)> TryOpenAsync(TestPeer gateway, ReadOnlyMemory<byte> key, string socket)
-    {
-        var request = new OpenSessionRequest(Convert.ToBase64String(key.Span), socket, null, "192.0.2.1", 40000, "SSH-2.0-test");
-        using var response = await gateway.PostAsync(GridRoutes.Sessions, request, GridJson.Default.OpenSessionRequest);
-        var body = await response.Content.ReadAsByteArrayAsync(TestContext.Current.CancellationToken);
-        return (response.StatusCode, response.IsSuccessStatusCode ? null : System.Text.Json.JsonSerializer.Deserialize(body, GridJson.Default.GridError)?.ErrorMessage);
     }
 
     private static async Task<(HttpStatusCode, string?)> StatusAsync(TestPeer gateway, Guid session)
