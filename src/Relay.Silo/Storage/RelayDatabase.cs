@@ -49,7 +49,9 @@ internal sealed class RelayDatabase : IAsyncDisposable
                 connectionString = embedded.ConnectionString("relay");
             }
             source = CreateDataSource(connectionString);
-            await Migrations.ApplyAsync(source, loggers.CreateLogger("Relay.Silo.Storage.Migrations"), cancellationToken);
+            // Nobody waits for a start: a busy machine may take its time. What the operator says holds here, too.
+            await using var patient = Build(new NpgsqlConnectionStringBuilder($"Timeout=15;Command Timeout=60;{connectionString}") { Pooling = false });
+            await Migrations.ApplyAsync(patient, loggers.CreateLogger("Relay.Silo.Storage.Migrations"), cancellationToken);
             return new RelayDatabase(source, connectionString, CreateProbe(connectionString), embedded);
         }
         catch (Exception exception)
@@ -97,9 +99,9 @@ internal sealed class RelayDatabase : IAsyncDisposable
         var given = new DbConnectionStringBuilder { ConnectionString = settings.ConnectionString };
         // A database that is gone must be noticed at once (the driver's own defaults are 15 and 30 s); who needs longer says so.
         if (!given.ContainsKey("Timeout"))
-            settings.Timeout = 2;
+            settings.Timeout = 4;
         if (!given.ContainsKey("Command Timeout"))
-            settings.CommandTimeout = 5;
+            settings.CommandTimeout = 10;
         // A statement that is given up is not waited for: where nobody answers, its cancellation is not answered either.
         if (!given.ContainsKey("Cancellation Timeout"))
             settings.CancellationTimeout = -1;
