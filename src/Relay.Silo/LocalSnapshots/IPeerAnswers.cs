@@ -1,4 +1,5 @@
 using Relay.Silo.Connectors;
+using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.LocalSnapshots;
@@ -9,8 +10,8 @@ namespace Relay.Silo.LocalSnapshots;
 /// </summary>
 internal interface IPeerAnswers
 {
-    /// <summary>The highest version of each organization that some peer decides by, and that peer's address. Empty: nobody answered.</summary>
-    Task<IReadOnlyDictionary<Guid, (long Version, string Peer)>> VersionsAsync(CancellationToken cancellationToken);
+    /// <summary>By what the peers that answer decide.</summary>
+    Task<PeersInForce> VersionsAsync(CancellationToken cancellationToken);
 
     /// <summary>What a peer decides by; null: it could not tell.</summary>
     Task<SnapshotRows?> RowsAsync(string peer, Guid organizationId, CancellationToken cancellationToken);
@@ -19,11 +20,16 @@ internal interface IPeerAnswers
     Task<IReadOnlyList<ConnectorLease>> TunnelsAsync(IReadOnlyCollection<Guid> connectorIds, CancellationToken cancellationToken);
 }
 
+/// <summary>By what peers decide.</summary>
+/// <param name="Versions">The highest version of each organization, and that peer's address. Empty: nobody answered.</param>
+/// <param name="RevokedGateways">All that some peer knows of, each as of its latest revocation.</param>
+internal sealed record PeersInForce(IReadOnlyDictionary<Guid, (long Version, string Peer)> Versions, IReadOnlyList<RevokedGateway> RevokedGateways);
+
 /// <summary>A silo without peers.</summary>
 internal sealed class NoPeerAnswers : IPeerAnswers
 {
-    public Task<IReadOnlyDictionary<Guid, (long Version, string Peer)>> VersionsAsync(CancellationToken cancellationToken) =>
-        Task.FromResult<IReadOnlyDictionary<Guid, (long Version, string Peer)>>(new Dictionary<Guid, (long Version, string Peer)>());
+    public Task<PeersInForce> VersionsAsync(CancellationToken cancellationToken) =>
+        Task.FromResult(new PeersInForce(new Dictionary<Guid, (long Version, string Peer)>(), []));
 
     public Task<SnapshotRows?> RowsAsync(string peer, Guid organizationId, CancellationToken cancellationToken) => Task.FromResult<SnapshotRows?>(null);
 

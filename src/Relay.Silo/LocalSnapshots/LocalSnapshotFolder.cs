@@ -50,6 +50,8 @@ internal sealed class LocalSnapshotFolder(string path, SecretVault vault)
     public LocalSnapshot Read()
     {
         var versions = Read(VersionsFile, LocalSnapshotJson.Default.LocalVersions);
+        if (versions.Versions is null || versions.RevokedGateways is null)
+            throw new InvalidDataException($"{Path.Combine(path, VersionsFile)} does not say what is in force");
         var grid = Read(GridFile, LocalSnapshotJson.Default.LocalGrid);
         var organizations = new List<LocalOrganization>();
         foreach (var (organizationId, version) in versions.Versions)
@@ -60,7 +62,7 @@ internal sealed class LocalSnapshotFolder(string path, SecretVault vault)
             organizations.Add(organization);
         }
 
-        return new LocalSnapshot(grid, organizations, versions.ConfirmedAt);
+        return new LocalSnapshot(grid, organizations, versions.RevokedGateways, versions.ConfirmedAt);
     }
 
     /// <exception cref="InvalidDataException">What is wrong, with the file's name.</exception>

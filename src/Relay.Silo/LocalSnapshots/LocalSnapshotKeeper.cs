@@ -1,5 +1,6 @@
 using Relay.GrainHost.Membership;
 using Relay.Silo.Authorities;
+using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.LocalSnapshots;
@@ -30,6 +31,7 @@ internal sealed partial class LocalSnapshotKeeper : BackgroundService
     private readonly Dictionary<Guid, LocalVersion> _versions = [];
     private readonly Dictionary<Guid, LocalOrganization> _unwritten = [];
     private TaskCompletionSource _noted = NewNote();
+    private IReadOnlyList<RevokedGateway> _revoked;
     private DateTimeOffset? _confirmedAt;
     private DateTimeOffset _notedAt;
     private bool _dirty;
@@ -43,6 +45,7 @@ internal sealed partial class LocalSnapshotKeeper : BackgroundService
     {
         (_folder, _authorities, _membership, _self, _time, _logger) = (folder, authorities, membership, self, time, logger);
         _confirmedAt = start.Snapshot?.ConfirmedAt;
+        _revoked = start.Snapshot?.RevokedGateways ?? [];
         _restUntil = time.GetTimestamp();
     }
 
@@ -66,11 +69,36 @@ internal sealed partial class LocalSnapshotKeeper : BackgroundService
         }
     }
 
+    /// <summary>Gateways whose certificates from before count for nothing. To be told before the version that came with them.</summary>
+    public void Revoke(IReadOnlyList<RevokedGateway> gateways)
+    {
+        var sorted = gateways.OrderBy(g => g.Name, StringComparer.Ordinal).ToArray();
+        lock (_lock)
+        {
+            if (_revoked.SequenceEqual(sorted))
+                return;
+            _revoked = sorted;
+            _dirty = true;
+        }
+
+        _wakeup.Set();
+    }
+
     /// <summary>What is about to be written; null: what is on disk is all.</summary>
     public SnapshotRows? Unwritten(Guid organizationId)
     {
         lock (_lock)
             return _unwritten.GetValueOrDefault(organizationId)?.Rows;
+    }
+
+    /// <summary>As last told.</summary>
+    public IReadOnlyList<RevokedGateway> Revoked
+    {
+        get
+        {
+            lock (_lock)
+                return _revoked;
+        }
     }
 
     /// <summary>What is on disk already is decided by.</summary>
@@ -196,7 +224,7 @@ internal sealed partial class LocalSnapshotKeeper : BackgroundService
             if (_confirmedAt is not { } confirmed || !(_dirty || confirmed - _notedAt >= ConfirmEvery || (now && confirmed != _notedAt)))
                 return;
             (_dirty, noted, _noted) = (false, _noted, NewNote());
-            versions = new LocalVersions(new Dictionary<Guid, LocalVersion>(_versions), confirmed);
+            versions = new LocalVersions(new Dictionary<Guid, LocalVersion>(_versions), _revoked, confirmed);
         }
 
         try

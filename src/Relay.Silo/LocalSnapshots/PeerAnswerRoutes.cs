@@ -15,7 +15,7 @@ internal sealed class PeerAnswerRoutes(SnapshotCell snapshots, LocalSnapshotKeep
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost(GridRoutes.PeerVersions, context =>
-            GridReply.WriteAsync(context, new PeerVersions(snapshots.Versions()), PeerAnswersJson.Default.PeerVersions)).For(GridRole.Silo);
+            GridReply.WriteAsync(context, new PeerVersions(snapshots.Versions(), keeper.Revoked), PeerAnswersJson.Default.PeerVersions)).For(GridRole.Silo);
         routes.MapPost(GridRoutes.PeerRows, RowsAsync).For(GridRole.Silo);
         routes.MapPost(GridRoutes.PeerTunnels, TunnelsAsync).For(GridRole.Silo);
     }

@@ -6,6 +6,7 @@ using Relay.Silo.Connectors;
 using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
+using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.LocalSnapshots;
@@ -19,16 +20,18 @@ internal sealed class PeerAnswers(IGridMembers members, SiloLinks links, SiloIde
     private static readonly TimeSpan RowsDeadline = TimeSpan.FromSeconds(15);
     private readonly ConcurrentDictionary<string, PeerLink> _links = new(StringComparer.Ordinal);
 
-    public async Task<IReadOnlyDictionary<Guid, (long Version, string Peer)>> VersionsAsync(CancellationToken cancellationToken)
+    public async Task<PeersInForce> VersionsAsync(CancellationToken cancellationToken)
     {
         var highest = new Dictionary<Guid, (long Version, string Peer)>();
+        var revoked = new List<RevokedGateway>();
         foreach (var (peer, answer) in await AskAllAsync(GridRoutes.PeerVersions, new PeerVersionsRequest(), PeerAnswersJson.Default.PeerVersionsRequest, PeerAnswersJson.Default.PeerVersions, cancellationToken))
         {
             foreach (var (organization, version) in answer.Versions.Where(v => !highest.TryGetValue(v.Key, out var known) || known.Version < v.Value))
                 highest[organization] = (version, peer);
+            revoked.AddRange(answer.RevokedGateways);
         }
 
-        return highest;
+        return new PeersInForce(highest, [.. revoked.GroupBy(g => g.Name).Select(g => g.MaxBy(r => r.After)!)]);
     }
 
     public async Task<SnapshotRows?> RowsAsync(string peer, Guid organizationId, CancellationToken cancellationToken)
@@ -74,7 +77,7 @@ internal sealed class PeerAnswers(IGridMembers members, SiloLinks links, SiloIde
 /// <summary>"By which versions do you decide?"</summary>
 internal sealed record PeerVersionsRequest;
 
-internal sealed record PeerVersions(IReadOnlyDictionary<Guid, long> Versions);
+internal sealed record PeerVersions(IReadOnlyDictionary<Guid, long> Versions, IReadOnlyList<RevokedGateway> RevokedGateways);
 
 /// <summary>"What do you decide by?"</summary>
 internal sealed record PeerRowsRequest(Guid OrganizationId);

@@ -117,7 +117,7 @@ internal sealed partial class SnapshotFeed : BackgroundService
 
         // Before the versions: one that is confirmed has cut off the gateways that were revoked with it.
         if (revoked is not null)
-            _gateways.Replace(revoked);
+            Revoke(revoked);
         var mine = _cell.Versions();
         foreach (var gone in mine.Keys.Where(id => !heads.ContainsKey(id)))
             Forget(gone);
@@ -153,7 +153,8 @@ internal sealed partial class SnapshotFeed : BackgroundService
     {
         // Whatever the store says when it is back counts, whichever version it calls it.
         Interlocked.Increment(ref _outages);
-        foreach (var organization in _start.Snapshot!.Organizations)
+        _gateways.Replace(_start.Snapshot!.RevokedGateways);
+        foreach (var organization in _start.Snapshot.Organizations)
         {
             _cell.Swap(_loader.Build(organization.Rows));
             _keeper.Known(organization);
@@ -166,7 +167,10 @@ internal sealed partial class SnapshotFeed : BackgroundService
     private async Task FollowPeersAsync(CancellationToken cancellationToken)
     {
         var mine = _cell.Versions();
-        foreach (var (organizationId, (version, peer)) in await _peers.VersionsAsync(cancellationToken))
+        var peers = await _peers.VersionsAsync(cancellationToken);
+        if (peers.RevokedGateways.Count > 0)
+            Revoke([.. _keeper.Revoked.Concat(peers.RevokedGateways).GroupBy(g => g.Name).Select(g => g.MaxBy(r => r.After)!)]);
+        foreach (var (organizationId, (version, peer)) in peers.Versions)
         {
             if (mine.TryGetValue(organizationId, out var own) && own >= version)
                 continue;
@@ -189,6 +193,12 @@ internal sealed partial class SnapshotFeed : BackgroundService
                 Forget(organizationId);
             }
         }
+    }
+
+    private void Revoke(IReadOnlyList<RevokedGateway> gateways)
+    {
+        _keeper.Revoke(gateways);
+        _gateways.Replace(gateways);
     }
 
     private (Task[] Closing, Task Kept) Apply(SnapshotRows rows)

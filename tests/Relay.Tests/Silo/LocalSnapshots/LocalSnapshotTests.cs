@@ -4,6 +4,7 @@ using Relay.GrainHost.Membership;
 using Relay.Silo.Authorities;
 using Relay.Silo.LocalSnapshots;
 using Relay.Silo.Secrets;
+using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
 using Relay.TestKit;
 
@@ -33,6 +34,7 @@ public sealed class LocalSnapshotTests : IDisposable
         Assert.Equal((Organization, 7, "a@example.com"), (rows.Head.OrganizationId, rows.Head.Version, Assert.Single(rows.Users).Email));
         Assert.Equal([1, 2, 3], Assert.Single(rows.Sockets).UpstreamSecrets);
         Assert.Equal("10.0.0.2:7443", Assert.Single(read.Grid.Members).Address);
+        Assert.Equal(new RevokedGateway("gw-9", _time.GetUtcNow()), Assert.Single(read.RevokedGateways));
         Assert.Equal([9, 9], read.Grid.Authorities.Grid.CaKey);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, OperatingSystem.IsWindows() ? default : File.GetUnixFileMode(_state.File("s/versions")));
     }
@@ -188,7 +190,7 @@ public sealed class LocalSnapshotTests : IDisposable
         var member = new SiloMember("10.0.0.2:7443", Guid.NewGuid(), MemberStatus.Active, "silo-2", "", "10.0.0.2:7444", "1.0.0", _time.GetUtcNow(), _time.GetUtcNow());
         await folder.WriteAsync(new LocalGrid(Authorities(), [member]));
         await folder.WriteAsync(new LocalOrganization(stamp, Rows(version)));
-        await folder.WriteAsync(new LocalVersions(new Dictionary<Guid, LocalVersion> { [Organization] = new(version, stamp) }, _time.GetUtcNow()));
+        await folder.WriteAsync(new LocalVersions(new Dictionary<Guid, LocalVersion> { [Organization] = new(version, stamp) }, [new RevokedGateway("gw-9", _time.GetUtcNow())], _time.GetUtcNow()));
     }
 
     private sealed class NoMembership : IMembership

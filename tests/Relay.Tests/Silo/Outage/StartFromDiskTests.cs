@@ -22,6 +22,7 @@ public sealed class StartFromDiskTests
         await using var before = await OutageScene.StartAsync();
         var live = await LiveSessionScene.OpenAsync(before.Silo, "gw-1", ssh: """{"shell":{}}""");
         var socket = await before.Silo.QueryAsync<string>("SELECT name FROM socket WHERE socket_id = @Socket", new { live.Socket });
+        await before.Silo.ApplyAsync("INSERT INTO gateway_name (name, token_name, certificates_after) VALUES ('gw-revoked', 'revoked', now())");
         await before.KeptAsync();
         await before.CutAsync(Outage.Refused);
         var version = before.Silo.Get<SnapshotCell>().Find(before.Silo.OrganizationId)!.Version;
@@ -40,6 +41,8 @@ public sealed class StartFromDiskTests
         var gateway = outage.Silo.Gateway("gw-1");
         using (var control = await gateway.ControlAsync())
             Assert.NotNull(await control.NextAsync());
+        using (var revoked = await outage.Silo.Gateway("gw-revoked").PostAsync(GridRoutes.Identify, new IdentifyRequest("", "192.0.2.1", true), GridJson.Default.IdentifyRequest))
+            Assert.Equal(HttpStatusCode.Forbidden, revoked.StatusCode);
         var opened = await gateway.OpenAsync(outage.Silo.Certificate(live.User).Blob, socket);
         Assert.True(opened.Allowed, opened.Message);
         Assert.NotNull(opened.Upstream!.PrivateKey);
