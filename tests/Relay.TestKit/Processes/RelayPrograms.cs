@@ -9,6 +9,9 @@ public static class RelayPrograms
 
     public static string Cli { get; } = Find("Relay.Cli", "relay");
 
+    /// <summary>The driver of faults; built only with the whole solution.</summary>
+    public static string Chaos => Find("Relay.Chaos", "Relay.Chaos");
+
     private static string Find(string project, string program)
     {
         // .artifacts/bin/<test project>/<configuration>/ → .artifacts/bin/<project>/<configuration>/<program>
