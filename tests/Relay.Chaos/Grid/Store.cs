@@ -19,6 +19,7 @@ internal sealed class Store : IAsyncDisposable
     public const string Address = "10.77.0.40";
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan GoodbyeLimit = TimeSpan.FromSeconds(5);
     private readonly NodeNetwork _network;
     private readonly Cuts _cuts;
     private readonly RunHistory _history;
@@ -118,11 +119,17 @@ internal sealed class Store : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var node in _servers.Keys.ToArray())
+        foreach (var (node, server) in _servers)
         {
+            // At once, but so that it gives its shared memory back: nobody else does.
+            foreach (var pid in await PidsAsync(node))
+                await TrySignalAsync("CONT", pid);
+            if (!server.HasExited)
+                await TrySignalAsync("QUIT", server.Id.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            await Task.WhenAny(server.Ended, Task.Delay(GoodbyeLimit, TimeProvider.System));
             foreach (var pid in await PidsAsync(node))
                 await TrySignalAsync("KILL", pid);
-            await _servers[node].DisposeAsync();
+            await server.DisposeAsync();
         }
     }
 
@@ -139,7 +146,7 @@ internal sealed class Store : IAsyncDisposable
             "/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "/usr/bin/env", $"LD_PRELOAD={_faketime}", $"FAKETIME_TIMESTAMP_FILE={Path.Combine(_folder, "clock")}",
             // Not read at every call: PostgreSQL asks for the time in signal handlers, where reading a file may wait for a lock of its own thread for ever.
             "FAKETIME_CACHE_DURATION=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", Path.Combine(_programs, "postgres"), "-D", Data(node), "-k", Data(node) + ".sockets",
-            "-c", "listen_addresses=*", "-c", "fsync=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "log_checkpoints=off", "-c", "wal_sender_timeout=5s", "-c", "wal_receiver_timeout=5s",
+            "-c", "listen_addresses=*", "-c", "fsync=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "dynamic_shared_memory_type=mmap", "-c", "log_checkpoints=off", "-c", "wal_sender_timeout=5s", "-c", "wal_receiver_timeout=5s",
         ];
         var server = NodeProcess.Start(node, _network.Enter(node, command), new Dictionary<string, string?>(), "/", _history, static _ => { });
         _servers[node] = server;
