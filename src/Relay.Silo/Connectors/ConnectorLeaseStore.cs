@@ -18,6 +18,10 @@ internal sealed class ConnectorLeaseStore
     /// <summary>By how much the holder is earlier: far more than two clocks can drift apart in that time.</summary>
     public static readonly TimeSpan SafetyMargin = TimeSpan.FromSeconds(30);
 
+    // 27 bytes of answer each. A statement whose answer does not fit into the sockets' buffers ends, and gives its rows back, only when
+    // it is read: not while its silo is frozen, and whoever was attached there could not attach elsewhere.
+    private const int MaxRenewedAtOnce = 1000;
+
     // Given up: not a time, so that no clock can make it so.
     private const string Released = "'-infinity'";
 
@@ -92,7 +96,7 @@ internal sealed class ConnectorLeaseStore
         }
     }
 
-    /// <summary>Renews many leases with one statement; what comes back is still ours. A missing one was taken over or released.</summary>
+    /// <summary>Renews many leases, a thousand with one statement; what comes back is still ours. A missing one was taken over or released.</summary>
     public Task<IReadOnlySet<Guid>> RenewAsync(IReadOnlyCollection<(Guid ConnectorId, long Epoch)> leases, TimeSpan ttl, CancellationToken cancellationToken) =>
         RenewAsync(_silo.Incarnation, leases, ttl, cancellationToken);
 
@@ -100,17 +104,22 @@ internal sealed class ConnectorLeaseStore
     public async Task<IReadOnlySet<Guid>> RenewAsync(Guid holder, IReadOnlyCollection<(Guid ConnectorId, long Epoch)> leases, TimeSpan ttl, CancellationToken cancellationToken)
     {
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
-        var held = await connection.QueryAsync<Guid>(new CommandDefinition(
-            $"""
-            UPDATE connector_lease l SET expires_at = clock_timestamp() + @ttl
-            FROM unnest(@ids, @epochs) AS mine (connector_id, epoch)
-            WHERE l.connector_id = mine.connector_id AND l.epoch = mine.epoch AND l.silo_incarnation = @holder
-              AND l.expires_at > {Released}
-            RETURNING l.connector_id
-            """,
-            new { ids = leases.Select(l => l.ConnectorId).ToArray(), epochs = leases.Select(l => l.Epoch).ToArray(), ttl, holder },
-            cancellationToken: cancellationToken));
-        return held.ToHashSet();
+        var held = new HashSet<Guid>();
+        foreach (var part in leases.Chunk(MaxRenewedAtOnce))
+        {
+            held.UnionWith(await connection.QueryAsync<Guid>(new CommandDefinition(
+                $"""
+                UPDATE connector_lease l SET expires_at = clock_timestamp() + @ttl
+                FROM unnest(@ids, @epochs) AS mine (connector_id, epoch)
+                WHERE l.connector_id = mine.connector_id AND l.epoch = mine.epoch AND l.silo_incarnation = @holder
+                  AND l.expires_at > {Released}
+                RETURNING l.connector_id
+                """,
+                new { ids = part.Select(l => l.ConnectorId).ToArray(), epochs = part.Select(l => l.Epoch).ToArray(), ttl, holder },
+                cancellationToken: cancellationToken)));
+        }
+
+        return held;
     }
 
     /// <summary>Gives a lease up, if it is still of this epoch: the row stays and keeps the epoch. False: it was somebody else's already.</summary>

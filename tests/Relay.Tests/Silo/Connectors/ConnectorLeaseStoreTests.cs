@@ -63,6 +63,18 @@ public sealed class ConnectorLeaseStoreTests(ConnectorGrid grid) : IClassFixture
         Assert.Equal([connector.Id], await current.RenewAsync([(connector.Id, 2)], Ttl, Cancel));
     }
 
+    [Fact]
+    public async Task Thousands_of_leases_are_renewed_whichever_statement_they_fall_into()
+    {
+        var (first, last) = (await grid.CreateConnectorAsync(), await grid.CreateConnectorAsync());
+        var holder = Store("a:1");
+        foreach (var connector in new[] { first, last })
+            await holder.AttachAsync(connector.Id, Guid.NewGuid(), "x", 0, null, Ttl, null, Cancel);
+        (Guid, long)[] leases = [(first.Id, 1), .. Enumerable.Range(0, 2_500).Select(_ => (Guid.NewGuid(), 1L)), (last.Id, 1)];
+        Assert.True((await holder.RenewAsync(leases, Ttl, Cancel)).SetEquals([first.Id, last.Id]));
+        Assert.Empty(await holder.RenewAsync([], Ttl, Cancel));
+    }
+
     [Theory]
     [InlineData("- interval '1 day'")]
     [InlineData("+ interval '1 day'")]
