@@ -16,6 +16,9 @@ internal sealed class GridException(string message, HttpStatusCode? status, stri
     public bool IsTransient => Status is null or HttpStatusCode.ServiceUnavailable or HttpStatusCode.TooManyRequests
         or HttpStatusCode.BadGateway or HttpStatusCode.GatewayTimeout or HttpStatusCode.InternalServerError;
 
+    /// <summary>Something earlier is not in the store yet: another silo has it in its spool, and is about to bring it.</summary>
+    public bool IsEarly => Code == "gap";
+
     /// <summary>This silo has no place for it while the store is away; another one may have.</summary>
     public bool IsFull => Status is HttpStatusCode.InsufficientStorage;
 }

@@ -25,10 +25,10 @@ internal static class Delivery
                     await send(silo);
                     return;
                 }
-                catch (GridException e) when (e.IsTransient || e.IsFull)
+                catch (GridException e) when (e.IsTransient || e.IsFull || e.IsEarly)
                 {
                     failed ??= e;
-                    waits |= e.IsTransient;
+                    waits |= !e.IsFull;
                 }
             }
 

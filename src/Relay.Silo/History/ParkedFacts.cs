@@ -1,3 +1,4 @@
+using Relay.Silo.Snapshots;
 using Relay.Silo.Spool;
 using Relay.Silo.Storage;
 
@@ -15,6 +16,7 @@ internal sealed partial class ParkedFacts(Spool.Spool parked, StoreHealth health
 
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(2);
+    private readonly Wakeup _more = new();
     private long _dropped;
 
     /// <summary>How many wait.</summary>
@@ -25,7 +27,11 @@ internal sealed partial class ParkedFacts(Spool.Spool parked, StoreHealth health
 
     /// <summary>Keeps a fact for later.</summary>
     /// <exception cref="SpoolFullException">There is no place: it must stay where it is.</exception>
-    public Task KeepAsync(ReadOnlyMemory<byte> payload) => parked.AppendAsync(payload, bulk: false);
+    public async Task KeepAsync(ReadOnlyMemory<byte> payload)
+    {
+        await parked.AppendAsync(payload, bulk: false);
+        _more.Set();
+    }
 
     /// <summary>The store says that it will never be: the session is not its gateway's, or was over for too long.</summary>
     public void Drop(Fact fact, string reason)
@@ -50,7 +56,7 @@ internal sealed partial class ParkedFacts(Spool.Spool parked, StoreHealth health
                 else if (fact is not null && (outcome == FactFate.Never || time.GetUtcNow() - fact.At > KeepFor))
                     Drop(fact, outcome == FactFate.Never ? "refused" : "nothing of its session has come for days");
                 else
-                    await KeepAsync(record.Payload);
+                    await parked.AppendAsync(record.Payload, bulk: false);
             }
 
             parked.Delivered(batch);
@@ -74,8 +80,16 @@ internal sealed partial class ParkedFacts(Spool.Spool parked, StoreHealth health
                 LogRoundFailed(logger, e.Message);
             }
 
-            // Not until something is appended: a round itself appends.
-            await Task.Delay(pause, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            // What is new may be what the rest waits for; it rarely comes alone.
+            if (pause > FirstPause)
+            {
+                var begun = time.GetTimestamp();
+                await _more.WaitAsync(pause - FirstPause, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (time.GetElapsedTime(begun) < pause - FirstPause)
+                    pause = FirstPause;
+            }
+
+            await Task.Delay(FirstPause, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

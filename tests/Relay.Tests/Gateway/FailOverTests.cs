@@ -81,6 +81,18 @@ public sealed class FailOverTests
     }
 
     [Fact]
+    public async Task A_chunk_before_which_others_are_still_on_their_way_to_the_store_is_sent_again()
+    {
+        await using var host = await GatewayHost.StartAsync();
+        var refused = 0;
+        host.Silo.ChunkStatus = _ => Interlocked.Increment(ref refused) <= 4 ? 409 : 0;
+        var result = await host.SshAsync("echo all of it; exit 3");
+        Assert.True(result.ExitCode == 3, result.Stderr);
+        await GatewayHost.UntilAsync(() => host.Silo.Chunks.Any(c => c.Last));
+        Assert.Equal(Enumerable.Range(0, host.Silo.Chunks.Count), host.Silo.Chunks.Select(c => c.Sequence));
+    }
+
+    [Fact]
     public async Task Where_no_silo_has_a_place_for_its_recording_a_session_ends_at_once()
     {
         await using var host = await GatewayHost.StartAsync();

@@ -323,6 +323,8 @@ internal sealed class ScriptedSilo : IAsyncDisposable
         if (status != 0)
         {
             context.Response.StatusCode = status;
+            if (status == StatusCodes.Status409Conflict)
+                await AnswerAsync(context, new GridError("an earlier chunk is missing", status, "gap"), GridJson.Default.GridError);
             return;
         }
 
