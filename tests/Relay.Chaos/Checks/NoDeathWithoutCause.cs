@@ -50,8 +50,10 @@ internal static class NoDeathWithoutCause
         return path;
     }
 
+    // What was asked for is done some time before it is answered: also to a session that was opened meanwhile.
     private static bool IsRevoked(IReadOnlyList<HistoryEvent> history, HistoryEvent end, HistoryEvent opened) =>
-        history.Any(e => e.Kind == Kinds.RevokeBegin && e.At <= end.At && e.At >= opened.At && e.Sockets!.Contains(end.Socket));
+        history.Any(e => e.Kind == Kinds.RevokeBegin && e.At <= end.At && e.Sockets!.Contains(end.Socket)
+            && (e.At >= opened.At || history.Any(d => d.Kind == Kinds.RevokeDone && d.Id == e.Id && d.At >= opened.At)));
 
     private static IEnumerable<HistoryEvent> Around(IReadOnlyList<HistoryEvent> history, HistoryEvent end, HistoryEvent? session) =>
         history.Where(e => Math.Abs(e.At - end.At) < 15_000

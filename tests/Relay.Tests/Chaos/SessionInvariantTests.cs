@@ -54,6 +54,13 @@ public sealed class SessionInvariantTests
         Assert.Empty(Check(Death, [.. died[..^1], Closed(30_000, Client, 29_000, wanted: true)]).Violations);
     }
 
+    [Fact]
+    public void A_session_that_was_opened_while_a_kill_was_under_way_may_end_by_it_and_a_later_one_may_not()
+    {
+        Assert.Empty(Check(Death, [.. Revoked(10_000, 14_000), Opened(12_000, Client), SessionOpened(12_000, Client), Closed(13_000, Client, 12_900)]).Violations);
+        Assert.Single(Check(Death, [.. Revoked(10_000, 14_000), Opened(15_000, Client), SessionOpened(15_000, Client), Closed(16_000, Client, 15_900)]).Violations);
+    }
+
     [Theory]
     [InlineData("gateway-1", true)]
     [InlineData("silo-1", true)]
