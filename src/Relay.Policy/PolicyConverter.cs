@@ -50,7 +50,7 @@ public static class PolicyConverter
             keys["database"] = database.AllowedDatabases is null ? new JsonObject() : new JsonObject { ["allowed_databases"] = new JsonArray([.. database.AllowedDatabases.Select(DatabaseOf)]) };
         if (permissions.Http)
             keys["http"] = new JsonObject();
-        if (permissions.Tls)
+        if (permissions.Tls is not null)
             keys["tls"] = new JsonObject();
         return keys;
     }

@@ -59,7 +59,7 @@ public static class PolicyTester
         Add("ssh.agent_forwarding", permissions.Ssh is { AgentForwarding: true });
         Add("database", permissions.Database is { AllowedDatabases: not { Count: 0 } });
         Add("http", permissions.Http);
-        Add("tls", permissions.Tls);
+        Add("tls", permissions.Tls is not null);
         Add("vnc", permissions.Vnc);
         Add("rdp", permissions.Rdp);
         Add("vpn", permissions.Vpn);

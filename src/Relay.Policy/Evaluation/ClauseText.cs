@@ -60,7 +60,7 @@ internal static class ClauseText
     {
         Clause.Permission => PermissionPath(model, query),
         Clause.Usernames => "$.permissions.ssh.allowed_usernames",
-        Clause.Duration => query.Key == PermissionKey.Database ? "$.permissions.database.max_session_duration_seconds" : "$.permissions.ssh.max_session_duration_seconds",
+        Clause.Duration => $"$.permissions.{(query.Key is PermissionKey.Database or PermissionKey.Tls ? NameOf(query.Key) : "ssh")}.max_session_duration_seconds",
         Clause.Who => "$.condition.who",
         Clause.AllowedIp => "$.condition.where.allowed_ip",
         Clause.Country => "$.condition.where.country",

@@ -82,6 +82,7 @@ internal sealed class CompiledPolicy(PolicyEntry entry)
     {
         PermissionKey.Ssh => Model.Permissions.Ssh?.MaxSessionDuration,
         PermissionKey.Database => Model.Permissions.Database?.MaxSessionDuration,
+        PermissionKey.Tls => Model.Permissions.Tls?.MaxSessionDuration,
         _ => null,
     };
 

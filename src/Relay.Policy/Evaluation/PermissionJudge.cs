@@ -14,7 +14,7 @@ internal static class PermissionJudge
             case PermissionKey.Http:
                 return Given(permissions.Http);
             case PermissionKey.Tls:
-                return Given(permissions.Tls);
+                return Given(permissions.Tls is not null);
             case PermissionKey.Vnc:
                 return Given(permissions.Vnc);
             case PermissionKey.Rdp:

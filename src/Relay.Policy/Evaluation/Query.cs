@@ -82,7 +82,7 @@ internal readonly struct Query
         "ssh" => PermissionKey.Ssh,
         "database" => PermissionKey.Database,
         "http" => PermissionKey.Http,
-        "tls" or "tcp" => PermissionKey.Tls,
+        "tls" or "tcp" or "udp" => PermissionKey.Tls,
         "vnc" => PermissionKey.Vnc,
         "rdp" => PermissionKey.Rdp,
         "vpn" => PermissionKey.Vpn,

@@ -9,7 +9,7 @@ internal sealed class Permissions
 
     public bool Http { get; init; }
 
-    public bool Tls { get; init; }
+    public TlsPermission? Tls { get; init; }
 
     public bool Vnc { get; init; }
 
@@ -25,6 +25,10 @@ internal sealed class Permissions
 
     public AwsAccessPermission? AwsAccess { get; init; }
 }
+
+/// <summary><c>permissions.tls</c>: raw TCP and UDP.</summary>
+/// <param name="MaxSessionDuration">Null: no limit.</param>
+internal sealed record TlsPermission(TimeSpan? MaxSessionDuration);
 
 /// <summary><c>permissions.database</c>.</summary>
 /// <param name="AllowedDatabases">Null: any. Empty: none.</param>

@@ -43,7 +43,7 @@ internal static class ActionsParser
                 : queryTypes.Length > 0 ? new DatabasePermission([new AllowedDatabase("*", queryTypes)], null)
                 : null,
             Http = Whole("http"),
-            Tls = Whole("tls"),
+            Tls = Whole("tls") ? new TlsPermission(null) : null,
         };
     }
 }

@@ -21,7 +21,7 @@ internal static partial class PermissionsParser
             Ssh = keys.Read("ssh", SshPermissionParser.Parse),
             Database = keys.Read("database", Database),
             Http = keys.Flag("http"),
-            Tls = keys.Flag("tls"),
+            Tls = keys.Read("tls", Tls),
             Vnc = keys.Flag("vnc"),
             Rdp = keys.Flag("rdp"),
             Vpn = keys.Flag("vpn"),
@@ -31,6 +31,11 @@ internal static partial class PermissionsParser
             AwsAccess = keys.Read("aws_access", AwsAccess),
         };
     }
+
+    private static TlsPermission? Tls(PolicyNode node) =>
+        node.Object("max_session_duration_seconds") is { } keys
+            ? new TlsPermission(keys.Value("max_session_duration_seconds", static value => value.DurationSeconds()))
+            : null;
 
     private static DatabasePermission? Database(PolicyNode node) =>
         node.Object("allowed_databases", "max_session_duration_seconds") is { } keys

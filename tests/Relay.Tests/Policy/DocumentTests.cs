@@ -75,6 +75,8 @@ public sealed class DocumentTests
     [InlineData("""{"permissions":{"ssh":{"exec":{"commands":["a\nb"]}}},"condition":{"who":{}}}""", "$.permissions.ssh.exec.commands[0]", "control characters")]
     [InlineData("""{"permissions":{"ssh":{"allowed_usernames":["*"]}},"condition":{"who":{}}}""", "$.permissions.ssh.allowed_usernames[0]", "no wildcard")]
     [InlineData("""{"permissions":{"ssh":{"max_session_duration_seconds":0}},"condition":{"who":{}}}""", "$.permissions.ssh.max_session_duration_seconds", "from 1 to")]
+    [InlineData("""{"permissions":{"tls":{"max_session_duration_seconds":0}},"condition":{"who":{}}}""", "$.permissions.tls.max_session_duration_seconds", "from 1 to")]
+    [InlineData("""{"permissions":{"tls":{"ports":[]}},"condition":{"who":{}}}""", "$.permissions.tls.ports", "Unknown key")]
     [InlineData("""{"permissions":{"ssh":{"max_session_duration_seconds":1.5}},"condition":{"who":{}}}""", "$.permissions.ssh.max_session_duration_seconds", "whole number")]
     [InlineData("""{"permissions":{"ssh":{"max_session_duration_seconds":99999999999}},"condition":{"who":{}}}""", "$.permissions.ssh.max_session_duration_seconds", "from 1 to")]
     [InlineData("""{"permissions":{"ssh":{"recording":{"input":"yes"}}},"condition":{"who":{}}}""", "$.permissions.ssh.recording.input", "Expected true or false")]

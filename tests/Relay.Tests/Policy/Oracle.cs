@@ -37,7 +37,8 @@ internal static class Oracle
     public static TimeSpan? Duration(string json, string socketType)
     {
         var permissions = JsonNode.Parse(json)!["permissions"] as JsonObject;
-        var seconds = socketType is "ssh" or "database" ? (permissions?[socketType] as JsonObject)?["max_session_duration_seconds"] : null;
+        var key = Key(socketType);
+        var seconds = key is "ssh" or "database" or "tls" ? (permissions?[key] as JsonObject)?["max_session_duration_seconds"] : null;
         return seconds is null ? null : TimeSpan.FromSeconds((int)seconds);
     }
 
@@ -62,7 +63,7 @@ internal static class Oracle
         {
             case "http":
                 return request.Action is AccessAction.Connect && Has("http", "http:*");
-            case "tls" or "tcp":
+            case "tls" or "tcp" or "udp":
                 return request.Action is AccessAction.Connect && Has("tls", "tls:*");
             case "database":
                 return request.Action is AccessAction.Connect && given.Any(name => name == "database" || name.StartsWith("database:", StringComparison.Ordinal));
@@ -82,9 +83,8 @@ internal static class Oracle
         var type = request.Socket.SocketType;
         if (type != "ssh")
         {
-            var key = type switch { "tcp" => "tls", "subnet_router" or "exit_node" => "network", _ => type };
             var list = type switch { "database" => "allowed_databases", "kubernetes" or "aws_s3" => "rules", _ => "" };
-            return request.Action is AccessAction.Connect && permissions[key] is JsonObject given && (given[list] is not JsonArray entries || entries.Count > 0);
+            return request.Action is AccessAction.Connect && permissions[Key(type)] is JsonObject given && (given[list] is not JsonArray entries || entries.Count > 0) && (Key(type) != "tls" || Lasts(given, request));
         }
 
         if (permissions["ssh"] is not JsonObject ssh)
@@ -117,8 +117,10 @@ internal static class Oracle
         return names.Any(name => (string)name! == username);
     }
 
-    private static bool Lasts(JsonObject ssh, AccessRequest request) =>
-        ssh["max_session_duration_seconds"] is not { } seconds || request.Now < (request.SessionStartedAt ?? request.Now).AddSeconds((int)seconds);
+    private static string Key(string socketType) => socketType switch { "tcp" or "udp" => "tls", "subnet_router" or "exit_node" => "network", _ => socketType };
+
+    private static bool Lasts(JsonObject permission, AccessRequest request) =>
+        permission["max_session_duration_seconds"] is not { } seconds || request.Now < (request.SessionStartedAt ?? request.Now).AddSeconds((int)seconds);
 
     private static bool Reaches(JsonObject rule, AccessAction.SshTcpForwarding to)
     {

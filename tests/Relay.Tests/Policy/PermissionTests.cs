@@ -59,6 +59,8 @@ public sealed class PermissionTests
     [InlineData("http", """{"http":{}}""", "allow")]
     [InlineData("tls", """{"tls":{}}""", "allow")]
     [InlineData("tcp", """{"tls":{}}""", "allow")]
+    [InlineData("udp", """{"tls":{"max_session_duration_seconds":60}}""", "allow")]
+    [InlineData("udp", """{"ssh":{}}""", "deny permission_missing permissions.tls")]
     [InlineData("tls", """{"http":{}}""", "deny permission_missing permissions.tls")]
     [InlineData("vnc", """{"vnc":{}}""", "allow")]
     [InlineData("rdp", """{"rdp":{}}""", "allow")]

@@ -27,7 +27,7 @@ internal static class RandomPolicies
     private static readonly string[] Commands = ["id", "ls ", "ls -l", "ls *", "ls;id", "cat /var/log/a.log", "cat /var/log/a.log; id.log", "ps aux | grep x", "ps aux | grep x|sh", "echo 'x'", "echo 'x' 'y'", "id\nid"];
     private static readonly string[] RuleAddresses = ["*", "db.internal", "*.internal", "10.0.0.0/8", "10.1.2.3", "2001:db8::/32", "DB.internal."];
     private static readonly string[] Hosts = ["db.internal", "DB.Internal", "internal", "x.db.internal.", "10.1.2.3", "11.1.2.3", "[2001:db8::5]", "2001:db8::5", "evil.test"];
-    private static readonly string[] Types = ["ssh", "ssh", "ssh", "ssh", "database", "http", "tls", "tcp", "vnc", "rdp", "vpn", "subnet_router", "exit_node", "kubernetes", "aws_s3", "telnet"];
+    private static readonly string[] Types = ["ssh", "ssh", "ssh", "ssh", "database", "http", "tls", "tcp", "udp", "vnc", "rdp", "vpn", "subnet_router", "exit_node", "kubernetes", "aws_s3", "telnet"];
 
     public static Gen<Oracle.Policy> Policy { get; } =
         from json in Gen.Frequency((4, V2()), (1, V1()))
@@ -88,8 +88,9 @@ internal static class RandomPolicies
         from database in Optional(30, Optional(50, Some("books", "*")).Select(names => names is null ? new JsonObject()
             : new JsonObject { ["allowed_databases"] = new JsonArray([.. names.Select(name => new JsonObject { ["database"] = name })]) }))
         from rules in Optional(30, Chance(50).Select(any => any ? new JsonObject() : new JsonObject { ["rules"] = new JsonArray() }))
-        from flags in Some("http", "tls", "vnc", "rdp", "vpn", "network", "aws_s3")
-        select Object([("ssh", ssh), ("database", database), ("kubernetes", rules), .. flags.Select(flag => (flag, (JsonNode?)new JsonObject()))]);
+        from tls in Optional(40, Optional(50, Gen.Elements(60, 3600).Select(value => JsonValue.Create(value))).Select(seconds => Object([("max_session_duration_seconds", seconds)])))
+        from flags in Some("http", "vnc", "rdp", "vpn", "network", "aws_s3")
+        select Object([("ssh", ssh), ("database", database), ("tls", tls), ("kubernetes", rules), .. flags.Select(flag => (flag, (JsonNode?)new JsonObject()))]);
 
     private static Gen<JsonObject> Ssh() =>
         from flags in Some("shell", "sftp", "agent_forwarding")

@@ -77,6 +77,16 @@ public sealed class UnionTests
     }
 
     [Fact]
+    public void Session_on_a_raw_socket_lasts_as_long_as_its_own_limit()
+    {
+        var policies = Given.Policies(Given.Policy(Given.Permitting("""{"ssh":{"shell":{},"max_session_duration_seconds":1},"tls":{"max_session_duration_seconds":3600}}""")));
+        var request = Given.Request(new AccessAction.Connect(null), socket: Given.Socket("tls"));
+        var running = policies.Evaluate(request with { SessionStartedAt = Given.Now.AddSeconds(-3599) });
+        Assert.Equal(Given.Now.AddSeconds(1), running.Grant!.EndsAt);
+        Assert.Equal("deny session_too_long permissions.tls.max_session_duration_seconds", Given.Outcome(policies.Evaluate(request with { SessionStartedAt = Given.Now.AddSeconds(-3600) })));
+    }
+
+    [Fact]
     public void Input_is_recorded_when_any_policy_that_allows_says_so()
     {
         var recorded = Given.Policy(Given.Permitting("""{"ssh":{"shell":{},"recording":{"input":true}}}"""), "b");
