@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Relay.Protocol.Ssh;
+using Relay.Protocol.Tunnel;
 
 namespace Relay.Connector.BuiltInSsh;
 
@@ -29,46 +30,13 @@ internal static class DirectTcpip
                 await open.RejectAsync(SshChannelOpenReason.ConnectFailed, $"{target.Host}:{target.Port}: {(e is SocketException ? e.Message : "timed out")}");
                 return;
             }
-            await using var channel = await open.AcceptAsync();
-            await using var stream = new NetworkStream(socket);
-            await Task.WhenAll(ToSocketAsync(channel, socket, stream, cancellationToken), ToChannelAsync(stream, channel, cancellationToken));
+            await using var stream = new SocketDuplexStream(socket);
+            await using var user = new SshChannelStream(await open.AcceptAsync());
+            await StreamPump.RunAsync(user, stream, cancellationToken: cancellationToken);
         }
         catch (Exception e) when (e is OperationCanceledException or SshException or SshChannelClosedException or IOException or SocketException)
         {
             // One side broke off; disposing has told the other.
         }
-    }
-
-    private static async Task ToSocketAsync(SshChannel channel, Socket socket, NetworkStream stream, CancellationToken cancellationToken)
-    {
-        while (true)
-        {
-            var @event = await channel.ReadAsync(cancellationToken);
-            switch (@event.Kind)
-            {
-                case SshChannelEventKind.Data:
-                    await stream.WriteAsync(@event.Data, cancellationToken);
-                    break;
-                case SshChannelEventKind.Eof:
-                    socket.Shutdown(SocketShutdown.Send);
-                    break;
-                case SshChannelEventKind.Request when @event.WantReply:
-                    await channel.ReplyAsync(false, cancellationToken);
-                    break;
-                case SshChannelEventKind.Closed:
-                    socket.Dispose();
-                    return;
-            }
-        }
-    }
-
-    private static async Task ToChannelAsync(NetworkStream stream, SshChannel channel, CancellationToken cancellationToken)
-    {
-        var buffer = new byte[32 * 1024];
-        int read;
-        while ((read = await stream.ReadAsync(buffer, cancellationToken)) > 0)
-            await channel.WriteAsync(buffer.AsMemory(0, read), cancellationToken);
-        await channel.SendEofAsync(cancellationToken);
-        await channel.CloseAsync(cancellationToken);
     }
 }

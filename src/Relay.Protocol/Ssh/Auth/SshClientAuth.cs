@@ -98,8 +98,10 @@ internal sealed class SshClientAuth
         var reader = new SshReader(payload);
         if (!reader.TryReadByte(out _) || !reader.TryReadString(out var text))
             throw SshException.Protocol("USERAUTH_BANNER is malformed.");
-        if (Banner.Length < BannerBytes)
-            Banner += SshDisconnectMessage.Printable(text);
+        if (Banner.Length >= BannerBytes)
+            return;
+        Banner += SshDisconnectMessage.Printable(text);
+        _options.OnBanner?.Invoke(SshDisconnectMessage.Printable(text, lines: true));
     }
 
     private void Next(string[]? allowed)

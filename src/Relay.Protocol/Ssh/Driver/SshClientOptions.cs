@@ -18,6 +18,9 @@ public sealed record SshClientOptions
     /// <summary>Used for "password" and for every prompt of "keyboard-interactive" that is not echoed. Null when none.</summary>
     public string? Password { get; init; }
 
+    /// <summary>Told what the server says before it has logged the user in, as it comes: printable characters and line feeds. Null: nobody listens.</summary>
+    public Action<string>? OnBanner { get; init; }
+
     /// <summary>Host key algorithms in order of preference, certificate forms included; null is the built-in order.</summary>
     public IReadOnlyList<string>? HostKeyAlgorithms { get; init; }
 

@@ -66,6 +66,9 @@ public sealed class SshConnection : IAsyncDisposable
     /// <summary>Why the connection ended; null while it lives and after an orderly end (BY_APPLICATION from either side).</summary>
     public SshException? Error => _end is { Reason: not SshDisconnectReason.ByApplication } error ? error : null;
 
+    /// <summary>How the connection ended, in order or not; null while it lives. There when its channels read as closed.</summary>
+    public SshException? Ending => _end;
+
     /// <summary>
     /// After the end: true when it came in the middle of something, that is without a DISCONNECT of either side, and the
     /// peer had fallen silent or a channel was open that neither side had closed and whose program had not exited. A

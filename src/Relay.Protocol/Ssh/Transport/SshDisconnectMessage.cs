@@ -28,13 +28,15 @@ internal static class SshDisconnectMessage
     }
 
     /// <summary>A peer's text made safe to show and to log (RFC 4251 §9.2): no control characters, bounded.</summary>
-    public static string Printable(ReadOnlySpan<byte> text)
+    /// <param name="text">UTF-8.</param>
+    /// <param name="lines">Line feeds stay.</param>
+    public static string Printable(ReadOnlySpan<byte> text, bool lines = false)
     {
         var decoded = Encoding.UTF8.GetString(text[..Math.Min(text.Length, MaximumText)]);
-        return string.Create(decoded.Length, decoded, static (span, source) =>
+        return string.Create(decoded.Length, (decoded, lines), static (span, source) =>
         {
             for (var i = 0; i < span.Length; i++)
-                span[i] = char.IsControl(source[i]) ? ' ' : source[i];
+                span[i] = char.IsControl(source.decoded[i]) && !(source.lines && source.decoded[i] == '\n') ? ' ' : source.decoded[i];
         });
     }
 }
