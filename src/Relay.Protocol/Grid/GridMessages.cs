@@ -45,15 +45,19 @@ public sealed record OpenSessionRequest(string PublicKey, string Socket, string?
 /// <param name="EndsAt">When policy ends the session; null: no limit. A certificate's end stops new logins, not this session; withdrawing the user, key or CA does.</param>
 public sealed record OpenSessionResponse(bool Allowed, Guid SessionId, Guid DecisionId, string? Message, SshUpstream? Upstream, RecordingSettings? Recording, DateTimeOffset? EndsAt);
 
-/// <summary>How the gateway logs in to the target of an SSH socket.</summary>
-/// <param name="Kind">"standard" (an sshd behind the connector) or "connector_built_in_ssh_service".</param>
+/// <summary>How the gateway logs in to the target of an SSH socket; or that it does not, because the socket carries plain TCP connections.</summary>
+/// <param name="Kind">"standard" (an sshd behind the connector), "connector_built_in_ssh_service", or <see cref="Tcp"/>: nothing to log in to, each stream of the session is a connection of its own.</param>
 /// <param name="Target">"host:port" for messages and the record; the silo dials from its own inventory.</param>
 /// <param name="Username">User on the target; empty for a built-in service that runs as the connector's own user.</param>
 /// <param name="PrivateKey">OpenSSH private key (PEM): ephemeral with <paramref name="Certificate"/>, or stored; null for a password.</param>
 /// <param name="Certificate">OpenSSH certificate line for <paramref name="PrivateKey"/>; null when the target knows the key itself.</param>
 /// <param name="Password">Stored password; null unless that is how the socket authenticates.</param>
 /// <param name="HostKeys">Accepted host keys (OpenSSH lines, or "@cert-authority …" lines). Empty: ask <c>…/host_key</c>.</param>
-public sealed record SshUpstream(string Kind, string Target, string Username, string? PrivateKey, string? Certificate, string? Password, IReadOnlyList<string> HostKeys);
+public sealed record SshUpstream(string Kind, string Target, string Username, string? PrivateKey, string? Certificate, string? Password, IReadOnlyList<string> HostKeys)
+{
+    /// <summary>The <see cref="Kind"/> of a raw TCP socket; a gateway that does not know it finds no SSH there and says so.</summary>
+    public const string Tcp = "tcp";
+}
 
 /// <summary>What must be recorded. A recorder that fails ends the session when <paramref name="Enabled"/>.</summary>
 /// <param name="Input">Also record what the user types (never while the terminal's echo is off is detectable: see Recording/README).</param>
@@ -63,6 +67,7 @@ public sealed record RecordingSettings(bool Enabled, bool Input);
 /// <param name="Action">"shell", "exec", "sftp", "tcp_forwarding", "agent_forwarding" or "subsystem" (any other subsystem).</param>
 /// <param name="Command">For exec: the command line; for subsystem: its name.</param>
 /// <param name="DestinationAddress">For tcp_forwarding: host name or address as the user wrote it.</param>
+/// <param name="DestinationPort">1 to 65535; 0 for whichever port a raw TCP socket has.</param>
 public sealed record AuthorizeRequest(string Action, string? Command = null, string? DestinationAddress = null, int? DestinationPort = null);
 
 /// <summary>Answer to <see cref="AuthorizeRequest"/>.</summary>

@@ -71,7 +71,7 @@ internal sealed partial class TargetChecks(
         {
             var connector = tunnel.Connector.ConnectorId;
             var pools = snapshots.Find(tunnel.Connector.OrganizationId)?.Sockets.Values
-                .Where(s => s.Target is { Hosts.Count: > 1 } && s.Connectors.Any(c => c.Id == connector))
+                .Where(s => s.Target is { Kind: not SocketKind.Udp, Hosts.Count: > 1 } && s.Connectors.Any(c => c.Id == connector))
                 .SelectMany(s => s.Target!.Hosts) ?? [];
             var failing = health.Failing(connector).Select(f => StreamTarget.TryParseAddress(f.Target, out var target) ? target : null).OfType<StreamTarget>();
             foreach (var target in pools.Concat(failing).Distinct())

@@ -1,8 +1,10 @@
 using System.Net;
+using Relay.Policy;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Ssh;
 using Relay.Silo.Hosting;
 using Relay.Silo.Sessions;
+using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.Grid;
 
@@ -13,6 +15,7 @@ internal sealed class SessionRoutes(
     SessionRegistry registry,
     SessionAuthorizer authorizer,
     SessionStore store,
+    SnapshotCell snapshots,
     HostKeyPins hostKeys,
     DrainState life,
     TimeProvider time) : IGridRoutes
@@ -92,7 +95,8 @@ internal sealed class SessionRoutes(
             return;
         if (await RequireSessionAsync(context, registry) is not { } session)
             return;
-        if (!SessionActions.TryRead(request, session.Facts.Username, out var action))
+        var socket = snapshots.Find(session.Facts.OrganizationId)?.Sockets.GetValueOrDefault(session.Facts.SocketId);
+        if (!SessionActions.TryRead(request, session.Facts.Username, socket, out var action))
         {
             await GridReply.RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_action", "the action is not known, or lacks what it needs");
             return;
@@ -122,7 +126,10 @@ internal sealed class SessionRoutes(
 
         // A channel may be allowed for a shorter time than the session: by another policy, until another hour.
         registry.Bound(session, verdict.Grant?.EndsAt);
-        await GridReply.WriteAsync(context, new AuthorizeResponse(verdict.Allowed, verdict.DecisionId, verdict.Allowed ? null : verdict.Explain()), GridJson.Default.AuthorizeResponse);
+        var message = verdict.Allowed ? null : verdict.Explain();
+        if (verdict.Decision.ReasonCode == ReasonCode.ActionNotApplicable && SessionActions.Advice(socket) is { } advice)
+            message = $"{message}\n{advice}";
+        await GridReply.WriteAsync(context, new AuthorizeResponse(verdict.Allowed, verdict.DecisionId, message), GridJson.Default.AuthorizeResponse);
     }
 
     private async Task HostKeyAsync(HttpContext context)
@@ -153,9 +160,10 @@ internal sealed class SessionRoutes(
 
         var (id, gateway) = (RouteId(context), context.GridPeer().Name);
 
-        // A channel that is over needs its grant no more; see GridRoutes.Events.
+        // The gateway has it; and a channel that is over needs its grant no more; see GridRoutes.Events.
+        var session = registry.Find(id, gateway);
         if (request.Status is "done" or "failed" && metadata.TryGetValue("decision_id", out var decision) && Guid.TryParse(decision, out var decisionId))
-            registry.Find(id, gateway)?.Release(decisionId);
+            session?.Release(decisionId);
         if (await store.RecordEventAsync(id, gateway, PlainText.Clean(request.Type, 64), PlainText.Clean(request.Status, 32), metadata, context.RequestAborted))
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         else

@@ -102,7 +102,7 @@ internal sealed partial class StreamRoute(
 
     private ConnectorTarget? Target(LiveSession session)
     {
-        if (snapshots.Find(session.Facts.OrganizationId)?.Sockets.GetValueOrDefault(session.Facts.SocketId) is not { Target: { } target } socket)
+        if (snapshots.Find(session.Facts.OrganizationId)?.Sockets.GetValueOrDefault(session.Facts.SocketId) is not { Target: { Kind: not SocketKind.Udp } target } socket)
             return null;
         return new ConnectorTarget(
             socket.Id,

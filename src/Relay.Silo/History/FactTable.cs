@@ -75,6 +75,7 @@ internal sealed class FactTable(RecordingStore recordings)
             row.UserEmail,
             row.SocketId,
             row.SocketName,
+            row.SessionType,
             row.SshUser,
             row.ClientIp,
             row.ClientPort,
@@ -95,10 +96,10 @@ internal sealed class FactTable(RecordingStore recordings)
     // A write that was given up may arrive long after, and takes the time at which it does: the spooled one knows better.
     private const string Opened = """
         WITH s AS (
-          INSERT INTO session (session_id, organization_id, user_id, user_email, socket_id, socket_name, ssh_user, client_ip, client_port,
+          INSERT INTO session (session_id, organization_id, user_id, user_email, socket_id, socket_name, session_type, ssh_user, client_ip, client_port,
             client_version, credential, gateway, silo, silo_incarnation, "authorization", decision_id, policy_name, policy_version, reasons,
             start_time, end_time, outcome, recording_state)
-          VALUES (@SessionId, @OrganizationId, @UserId, @UserEmail, @SocketId, @SocketName, @SshUser, @ClientIp, @ClientPort,
+          VALUES (@SessionId, @OrganizationId, @UserId, @UserEmail, @SocketId, @SocketName, @SessionType, @SshUser, @ClientIp, @ClientPort,
             @ClientVersion, @Credential::jsonb, @Gateway, @Silo, @Incarnation, CASE WHEN @Allowed THEN 'allowed' ELSE 'denied' END, @DecisionId,
             @PolicyName, @PolicyVersion, @Reasons::jsonb, coalesce(@At, now()),
             CASE WHEN @Allowed THEN NULL ELSE coalesce(@At, now()) END, CASE WHEN @Allowed THEN '' ELSE 'denied' END, CASE WHEN @Recorded THEN 'recording' ELSE 'disabled' END)

@@ -22,10 +22,11 @@ internal sealed class LiveSession
     private string? _outcome;
     private ITimer? _deadline;
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly List<StreamWay> _ways = [];
     private Guid? _connectorId;
     private DateTimeOffset? _endsAt;
-    private readonly List<StreamPumpCounters> _streams = [];
+    private readonly List<(StreamWay Way, StreamPumpCounters Counters)> _streams = [];
+    private long _closedUp;
+    private long _closedDown;
     private bool _reported;
     private long _bytesUp;
     private long _bytesDown;
@@ -73,7 +74,7 @@ internal sealed class LiveSession
         get
         {
             lock (_lock)
-                return _reported ? _bytesUp : _streams.Sum(s => s.FirstToSecond);
+                return _reported ? _bytesUp : _closedUp + _streams.Sum(s => s.Counters.FirstToSecond);
         }
     }
 
@@ -83,7 +84,7 @@ internal sealed class LiveSession
         get
         {
             lock (_lock)
-                return _reported ? _bytesDown : _streams.Sum(s => s.SecondToFirst);
+                return _reported ? _bytesDown : _closedDown + _streams.Sum(s => s.Counters.SecondToFirst);
         }
     }
 
@@ -129,7 +130,7 @@ internal sealed class LiveSession
     public IReadOnlyList<StreamWay> Ways()
     {
         lock (_lock)
-            return [.. _ways];
+            return [.. _streams.Select(s => s.Way)];
     }
 
     /// <summary>A stream is being opened; <see cref="StreamClosed"/> must follow, whatever comes of it. False: the session is over.</summary>
@@ -144,14 +145,13 @@ internal sealed class LiveSession
         }
     }
 
-    /// <summary>The stream leads there; <paramref name="counters"/> go on counting after its end.</summary>
+    /// <summary>The stream leads there; <paramref name="counters"/> count until <see cref="StreamClosed"/>.</summary>
     public void StreamOpened(StreamWay way, StreamPumpCounters counters)
     {
         lock (_lock)
         {
             _connectorId = way.ConnectorId;
-            _ways.Add(way);
-            _streams.Add(counters);
+            _streams.Add((way, counters));
         }
     }
 
@@ -160,8 +160,15 @@ internal sealed class LiveSession
     {
         lock (_lock)
         {
-            if (way is not null)
-                _ways.Remove(way);
+            // The same object: two streams may go the same way.
+            var at = _streams.FindIndex(s => ReferenceEquals(s.Way, way));
+            if (at >= 0)
+            {
+                _closedUp += _streams[at].Counters.FirstToSecond;
+                _closedDown += _streams[at].Counters.SecondToFirst;
+                _streams.RemoveAt(at);
+            }
+
             if (--_openStreams == 0 && _outcome is not null)
                 _closed.TrySetResult();
         }

@@ -43,7 +43,7 @@ internal sealed partial class SessionOpener(
         var socket = FindSocket(organization, name);
         var facts = new SessionFacts(
             Guid.CreateVersion7(), organization.OrganizationId, user.Id, user.Email, socket?.Id ?? Guid.Empty, socket?.Name ?? name,
-            socket?.Target?.DefinedUsername ?? (socket?.Target is { UsesConnectorUser: true } ? null : asked), clientIp, gateway, credential, time.GetUtcNow());
+            socket?.Target?.DefinedUsername ?? (socket?.Target is { UsesConnectorUser: true } or { IsRaw: true } ? null : asked), clientIp, gateway, credential, time.GetUtcNow());
         if (socket is null)
             return await RefuseUnknownAsync(organization, user, facts, request, decisionId, cancellationToken);
 
@@ -123,6 +123,7 @@ internal sealed partial class SessionOpener(
         UserEmail = facts.Email,
         SocketId = socket?.Id,
         SocketName = facts.SocketName,
+        SessionType = socket?.Target?.SocketType ?? "ssh",
         SshUser = facts.Username ?? "",
         ClientIp = facts.ClientIp.ToString(),
         ClientPort = Math.Clamp(request.ClientPort, 0, 65535),

@@ -16,6 +16,9 @@ internal sealed record SessionRow
 
     public required string SocketName { get; init; }
 
+    /// <summary>What the socket carries: "ssh", "tls" or "udp"; "ssh" for a socket that there is none of.</summary>
+    public string SessionType { get; init; } = "ssh";
+
     public required string SshUser { get; init; }
 
     public required string ClientIp { get; init; }

@@ -5,7 +5,7 @@ using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.Sessions;
 
-/// <summary>How the gateway logs in to a target. SECURITY: what comes out holds secrets; only a granted session may ask.</summary>
+/// <summary>How the gateway logs in to a target, or that there is nothing to log in to. SECURITY: what comes out holds secrets; only a granted session may ask.</summary>
 internal sealed class UpstreamCredentials(IAuthorities authorities, SecretVault vault)
 {
     /// <summary>Long enough to log in, too short to be worth stealing.</summary>
@@ -15,6 +15,10 @@ internal sealed class UpstreamCredentials(IAuthorities authorities, SecretVault 
     public SshUpstream Create(SessionFacts session, OrgSocket socket)
     {
         var target = socket.Target ?? throw new UpstreamUnavailableException($"socket {socket.Name} is of a kind that this version of Relay does not serve");
+        if (target.Kind == SocketKind.Udp)
+            throw new UpstreamUnavailableException($"socket {socket.Name} carries UDP, which is reached over WireGuard only");
+        if (target.Kind == SocketKind.Tcp)
+            return new SshUpstream(SshUpstream.Tcp, target.Describe(), "", null, null, null, []);
         if (session.Username is null && !target.UsesConnectorUser)
             throw new UpstreamUnavailableException($"socket {socket.Name} needs a user name: log in as <user>@{socket.Name}");
 

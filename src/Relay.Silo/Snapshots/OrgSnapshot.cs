@@ -17,11 +17,22 @@ internal sealed record OrgUser(Guid Id, string Email, string Role, IReadOnlySet<
 /// <param name="Target">Null: a kind that this version does not serve.</param>
 /// <param name="SealedSecrets">Stays sealed in memory; null: none stored.</param>
 /// <param name="HostKeys">Accepted host keys, OpenSSH lines; empty: none pinned yet.</param>
-internal sealed record OrgSocket(SocketFacts Facts, SshTarget? Target, byte[]? SealedSecrets, IReadOnlyList<string> HostKeys, bool RecordingEnabled, IReadOnlyList<OrgConnector> Connectors)
+internal sealed record OrgSocket(SocketFacts Facts, SocketTarget? Target, byte[]? SealedSecrets, IReadOnlyList<string> HostKeys, bool RecordingEnabled, IReadOnlyList<OrgConnector> Connectors)
 {
     public Guid Id => Facts.Id;
 
     public string Name => Facts.Name;
+
+    /// <summary>
+    /// Whether a user who asks for that destination means what a raw TCP socket leads to: its name, or its DNS name, and one of its
+    /// ports, or 0 for whichever it has.
+    /// </summary>
+    public bool IsItself(string host, int port)
+    {
+        var dot = host.IndexOf('.', StringComparison.Ordinal);
+        return Target is { Kind: SocketKind.Tcp } && string.Equals(dot > 0 ? host[..dot] : host, Name, StringComparison.OrdinalIgnoreCase)
+            && (port == 0 || Target.Hosts.Any(h => h.Port == port));
+    }
 }
 
 /// <summary>A connector that serves a socket.</summary>

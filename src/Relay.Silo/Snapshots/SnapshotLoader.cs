@@ -127,12 +127,13 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
 
     private static OrgSocket Socket(SnapshotRows.SocketRow row, IReadOnlyList<OrgConnector> connectors)
     {
-        var target = row.SocketType == "ssh" ? SshTarget.TryRead(row.Upstream) : null;
+        // What policies judge the socket as is what it carries, or nothing.
+        var target = SocketTarget.TryRead(row.Upstream) is { } read && read.SocketType == row.SocketType ? read : null;
         var tags = JsonSerializer.Deserialize<Dictionary<string, string>>(row.Tags) ?? [];
         // Where the connector's own user is used, the socket decides who: empty, so that allowed_usernames does not count.
         var username = target is { UsesConnectorUser: true } ? "" : target?.DefinedUsername;
         var facts = new SocketFacts(row.SocketId, row.Name, row.SocketType, tags.ToFrozenDictionary(StringComparer.Ordinal), username);
-        return new OrgSocket(facts, target, row.UpstreamSecrets, row.HostKeys, row.RecordingEnabled, connectors);
+        return new OrgSocket(facts, target, row.UpstreamSecrets, row.HostKeys, row.RecordingEnabled && target is not { IsRaw: true }, connectors);
     }
 
     private List<PolicyEntry> Policies(Guid organizationId, IReadOnlyList<SnapshotRows.PolicyRow> rows, ILookup<Guid, Guid> attached)

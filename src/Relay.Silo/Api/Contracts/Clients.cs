@@ -19,7 +19,7 @@ public sealed record ClientResource
 
     public required string StatusReason { get; init; }
 
-    /// <summary>"defined", "prompt_client" or "use_connector_user".</summary>
+    /// <summary>"defined", "prompt_client" or "use_connector_user"; empty where nobody logs in to the target.</summary>
     public required string UsernameProvider { get; init; }
 
     /// <summary>The user on the target when the socket defines one, else empty.</summary>

@@ -16,7 +16,7 @@ public sealed record SessionResource
 
     public required string SocketName { get; init; }
 
-    /// <summary>"ssh".</summary>
+    /// <summary>"ssh", "tls" (any TCP) or "udp".</summary>
     public required string SessionType { get; init; }
 
     public required string SshUser { get; init; }
@@ -78,6 +78,9 @@ public sealed record SessionResource
 
     /// <summary>disabled, recording, ready or failed.</summary>
     public required string RecordingState { get; init; }
+
+    /// <summary>Why there is none, where the kind of session has none; else empty.</summary>
+    public required string RecordingReason { get; init; }
 
     /// <summary>Only in the answer for one session.</summary>
     public IReadOnlyList<RecordingResource>? Recordings { get; init; }

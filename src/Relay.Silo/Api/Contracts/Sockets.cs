@@ -12,7 +12,7 @@ public sealed record SocketResource : Confirmed
 
     public required string Description { get; init; }
 
-    /// <summary>"ssh".</summary>
+    /// <summary>"ssh", "tls" (any TCP) or "udp".</summary>
     public required string SocketType { get; init; }
 
     /// <summary>Name for clients, e.g. "db-host.relay".</summary>
@@ -57,6 +57,41 @@ public sealed record UpstreamConfiguration
     public required string ServiceType { get; init; }
 
     public SshServiceConfiguration? SshServiceConfiguration { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public TlsServiceConfiguration? TlsServiceConfiguration { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public UdpServiceConfiguration? UdpServiceConfiguration { get; init; }
+}
+
+/// <summary>Any TCP service, as it is: whatever it speaks, TLS or not, passes untouched.</summary>
+public sealed record TlsServiceConfiguration
+{
+    /// <summary>"standard".</summary>
+    public required string TlsServiceType { get; init; }
+
+    /// <summary>As the connector resolves it.</summary>
+    public required string Hostname { get; init; }
+
+    public required int Port { get; init; }
+
+    /// <summary>A pool: each connection goes to the member that works and has the fewest; <see cref="Hostname"/> and <see cref="Port"/> are the first one's. Null: there is one host.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<PoolHost>? Hosts { get; init; }
+}
+
+/// <summary>A UDP service.</summary>
+public sealed record UdpServiceConfiguration
+{
+    /// <summary>As the connector resolves it.</summary>
+    public required string Hostname { get; init; }
+
+    public required int Port { get; init; }
+
+    /// <summary>A pool of equals; <see cref="Hostname"/> and <see cref="Port"/> are the first one's. Null: there is one host.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<PoolHost>? Hosts { get; init; }
 }
 
 public sealed record SshServiceConfiguration
@@ -105,7 +140,7 @@ public sealed record SocketCreate
 
     public string? Description { get; init; }
 
-    /// <summary>"ssh"; other types are refused in this release.</summary>
+    /// <summary>"ssh", "tls" (or "tcp", which is the same) or "udp"; other types are refused in this release. Absent: that of the upstream configuration.</summary>
     public string? SocketType { get; init; }
 
     public IReadOnlyDictionary<string, string>? Tags { get; init; }
@@ -113,7 +148,7 @@ public sealed record SocketCreate
     /// <summary>Connector ids or names.</summary>
     public IReadOnlyList<string>? ConnectorIds { get; init; }
 
-    /// <summary>Absent: true.</summary>
+    /// <summary>Absent: true, and false for tls and udp, whose bytes are not recorded.</summary>
     public bool? RecordingEnabled { get; init; }
 
     public UpstreamConfigurationWrite? UpstreamConfiguration { get; init; }
@@ -148,13 +183,40 @@ public sealed record UpstreamConfigurationWrite
     public string? ServiceType { get; init; }
 
     public SshServiceConfigurationWrite? SshServiceConfiguration { get; init; }
+
+    public TlsServiceConfigurationWrite? TlsServiceConfiguration { get; init; }
+
+    public UdpServiceConfigurationWrite? UdpServiceConfiguration { get; init; }
+}
+
+public sealed record TlsServiceConfigurationWrite
+{
+    /// <summary>Absent: "standard"; other kinds are refused in this release.</summary>
+    public string? TlsServiceType { get; init; }
+
+    public string? Hostname { get; init; }
+
+    public int? Port { get; init; }
+
+    /// <summary>A pool of 1 to 32 equal hosts, in place of hostname and port.</summary>
+    public IReadOnlyList<PoolHostWrite>? Hosts { get; init; }
+}
+
+public sealed record UdpServiceConfigurationWrite
+{
+    public string? Hostname { get; init; }
+
+    public int? Port { get; init; }
+
+    /// <summary>A pool of 1 to 32 equal hosts, in place of hostname and port.</summary>
+    public IReadOnlyList<PoolHostWrite>? Hosts { get; init; }
 }
 
 public sealed record PoolHostWrite
 {
     public string? Hostname { get; init; }
 
-    /// <summary>Absent: 22.</summary>
+    /// <summary>Absent: 22 for ssh; required for tls and udp.</summary>
     public int? Port { get; init; }
 }
 

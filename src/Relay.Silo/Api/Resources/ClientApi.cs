@@ -31,7 +31,7 @@ internal sealed class ClientApi(NpgsqlDataSource database, IAuthorities authorit
     {
         var query = new ListQuery(http);
         var caller = http.Caller();
-        var type = query.Text("type");
+        var type = UpstreamValidator.Canonical(query.Text("type"));
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
         var policies = await PoliciesAsync(connection, caller.OrganizationId, http.RequestAborted);
         var subject = await SubjectAsync(connection, caller, http.RequestAborted);

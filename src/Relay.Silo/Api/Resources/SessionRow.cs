@@ -124,6 +124,7 @@ internal sealed class SessionRow
         BytesUp = BytesUp,
         BytesDown = BytesDown,
         RecordingState = RecordingState,
+        RecordingReason = SessionType == "ssh" ? "" : "raw bytes are not recorded",
     };
 }
 

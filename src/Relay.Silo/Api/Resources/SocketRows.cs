@@ -84,7 +84,7 @@ internal static class SocketRows
 
     private static SocketResource Describe(SocketRow row, IReadOnlyList<ConnectorRow> connectors, IReadOnlyList<NamedRef> policies, IReadOnlyList<FailingRow> failing)
     {
-        var hosts = SshTarget.TryRead(row.Upstream) is { IsBuiltIn: false } target ? target.Hosts.Select(h => Describe(h.Address, connectors, failing)).ToArray() : [];
+        var hosts = SocketTarget.TryRead(row.Upstream) is { IsBuiltIn: false } target ? target.Hosts.Select(h => Describe(h.Address, connectors, failing)).ToArray() : [];
         var (alive, reason) = Health(connectors, hosts, policies.Count > 0);
         return new SocketResource
         {

@@ -34,7 +34,7 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
             : null;
         await using var connection = await database.OpenConnectionAsync(http.RequestAborted);
         Guid? connectorId = query.Text("connector") is { } connector ? await connection.FindAsync(Named.Connector, http, connector) : null;
-        var filter = new { http.Caller().OrganizationId, Name = query.Text("name"), Type = query.Text("type"), ConnectorId = connectorId, Tag = tag, query.Size, query.Offset };
+        var filter = new { http.Caller().OrganizationId, Name = query.Text("name"), Type = UpstreamValidator.Canonical(query.Text("type")), ConnectorId = connectorId, Tag = tag, query.Size, query.Offset };
         const string Where = """
              WHERE s.organization_id = @OrganizationId AND (@Name::text IS NULL OR lower(s.name) = lower(@Name)) AND (@Type::text IS NULL OR s.socket_type = @Type)
                AND (@ConnectorId::uuid IS NULL OR EXISTS (SELECT 1 FROM socket_connector x WHERE x.socket_id = s.socket_id AND x.connector_id = @ConnectorId))
@@ -63,7 +63,8 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
         var description = errors.Text("description", request.Description, 1000);
         CheckTags(http, request.Tags, errors);
         var hostKeys = CheckHostKeys(request.HostKeys, errors);
-        var upstream = SshUpstreamValidator.Validate(request.UpstreamConfiguration, request.SocketType, null, NoSecrets, errors);
+        var upstream = UpstreamValidator.Validate(request.UpstreamConfiguration, request.SocketType, null, NoSecrets, errors);
+        CheckRecording(upstream?.Configuration.ServiceType, request.RecordingEnabled, request.HostKeys, errors);
 
         await using var write = await http.BeginWriteAsync(database);
         if (await http.ReplayAsync(write) is { } earlier)
@@ -73,7 +74,7 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
         var id = Guid.NewGuid();
         var created = await write.ExecuteAsync("""
             INSERT INTO socket (socket_id, organization_id, name, display_name, description, socket_type, tags, recording_enabled, upstream, upstream_secrets, host_keys)
-            VALUES (@id, @OrganizationId, @name, @displayName, @description, 'ssh', @tags::jsonb, @recording, @upstream::jsonb, @secrets, @hostKeys) ON CONFLICT DO NOTHING
+            VALUES (@id, @OrganizationId, @name, @displayName, @description, @type, @tags::jsonb, @recording, @upstream::jsonb, @secrets, @hostKeys) ON CONFLICT DO NOTHING
             """, new
         {
             id,
@@ -81,9 +82,10 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
             name,
             displayName,
             description,
+            type = upstream!.Value.Configuration.ServiceType,
             tags = TagsJson(request.Tags ?? new Dictionary<string, string>()),
-            recording = request.RecordingEnabled ?? true,
-            upstream = SocketRows.Store(upstream!.Value.Configuration),
+            recording = request.RecordingEnabled ?? upstream.Value.Configuration.ServiceType == "ssh",
+            upstream = SocketRows.Store(upstream.Value.Configuration),
             secrets = vault.SealSocket(id, upstream.Value.Secrets),
             hostKeys,
         });
@@ -111,7 +113,8 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
         http.RequireMatch(row.Version);
         var before = Describe(await SocketRows.ReadAsync(write.Connection, write.Transaction, id, http.RequestAborted));
         var upstream = request.UpstreamConfiguration is null ? null
-            : SshUpstreamValidator.Validate(request.UpstreamConfiguration, null, SocketRows.Configuration(row), vault.OpenSocket(id, row.UpstreamSecrets), errors);
+            : UpstreamValidator.Validate(request.UpstreamConfiguration, row.SocketType, SocketRows.Configuration(row), vault.OpenSocket(id, row.UpstreamSecrets), errors);
+        CheckRecording(row.SocketType, request.RecordingEnabled, request.HostKeys, errors);
         var connectors = request.ConnectorIds is null ? null : await ResolveAsync(write, request.ConnectorIds, errors, http.RequestAborted);
         errors.ThrowIfAny();
         if (name is not null && await write.QuerySingleAsync<bool>("SELECT EXISTS (SELECT 1 FROM socket WHERE organization_id = @OrganizationId AND lower(name) = @name AND socket_id <> @id)", new { id, write.OrganizationId, name }))
@@ -168,6 +171,17 @@ internal sealed class SocketsApi(NpgsqlDataSource database, SecretVault vault)
             if (key.Length is 0 or > 128 || value.Length > 256 || key.Any(char.IsControl) || value.Any(char.IsControl))
                 errors.Add($"tags.{ApiException.Printable(key)}", "must be a key of 1 to 128 and a value of at most 256 characters, without control characters");
         }
+    }
+
+    // What would be stored and never looked at is a mistake.
+    private static void CheckRecording(string? type, bool? recording, IReadOnlyList<string>? hostKeys, FieldErrors errors)
+    {
+        if (type is null or "ssh")
+            return;
+        if (recording is true)
+            errors.Add("recording_enabled", $"must be false for {type}: raw bytes are not recorded");
+        if (hostKeys is { Count: > 0 })
+            errors.Add("host_keys", $"has no meaning for {type}");
     }
 
     private static string[] CheckHostKeys(IReadOnlyList<string>? lines, FieldErrors errors)

@@ -58,10 +58,10 @@ public sealed class SocketsTests(ApiHost host) : IClassFixture<ApiHost>
     }
 
     [Theory]
-    [InlineData("database", "database is not available in this release; available: ssh")]
-    [InlineData("http", "http is not available in this release; available: ssh")]
-    [InlineData("kubernetes", "kubernetes is not available in this release; available: ssh")]
-    [InlineData("gopher", "must be ssh")]
+    [InlineData("database", "database is not available in this release; available: ssh, tls, udp")]
+    [InlineData("http", "http is not available in this release; available: ssh, tls, udp")]
+    [InlineData("kubernetes", "kubernetes is not available in this release; available: ssh, tls, udp")]
+    [InlineData("gopher", "must be one of ssh, tls (or tcp), udp")]
     public async Task What_cannot_be_served_is_refused_not_stored(string type, string message)
     {
         var body = Socket(host.Unique("type"), await ConnectorAsync());
@@ -69,6 +69,55 @@ public sealed class SocketsTests(ApiHost host) : IClassFixture<ApiHost>
         var answer = await host.Admin.PostAsync("/sockets", body);
         Assert.Equal(HttpStatusCode.UnprocessableEntity, answer.Status);
         Assert.Equal(message, answer.Json["details"]!.AsArray().Single(d => d!["field"]!.GetValue<string>() == "socket_type")!["message"]!.GetValue<string>());
+    }
+
+    [Theory]
+    [InlineData("tcp", "tls")]
+    [InlineData("tls", "tls")]
+    [InlineData("udp", "udp")]
+    public async Task A_raw_socket_is_stored_changed_and_found_by_its_type(string type, string stored)
+    {
+        var connector = await ConnectorAsync();
+        var body = Raw(type, connector, new JsonObject { ["hostname"] = "db.internal", ["port"] = 5432 });
+        var created = await host.Admin.PostAsync("/sockets", body);
+        Assert.Equal(HttpStatusCode.Created, created.Status);
+        var name = created.Json["name"]!.GetValue<string>();
+        Assert.Equal((stored, false), (created.Json["socket_type"]!.GetValue<string>(), created.Json["recording_enabled"]!.GetValue<bool>()));
+        Assert.Equal(["db.internal:5432"], created.Json["hosts"]!.AsArray().Select(h => h!["host"]!.GetValue<string>()));
+        Assert.Contains(name, (await host.Admin.GetAsync($"/sockets?type={type}")).Body, StringComparison.Ordinal);
+
+        var pool = new JsonArray(new JsonObject { ["hostname"] = "a", ["port"] = 1 }, new JsonObject { ["hostname"] = "b", ["port"] = 2 });
+        var changed = await host.Admin.PatchAsync($"/sockets/{name}", new JsonObject { ["upstream_configuration"] = new JsonObject { ["service_type"] = type, [$"{stored}_service_configuration"] = new JsonObject { ["hosts"] = pool } } });
+        Assert.Equal(["a:1", "b:2"], changed.Json["hosts"]!.AsArray().Select(h => h!["host"]!.GetValue<string>()));
+        var another = await host.Admin.PatchAsync($"/sockets/{name}", new JsonObject { ["upstream_configuration"] = Upstream(new() { ["ssh_service_type"] = "standard", ["hostname"] = "h" }) });
+        Assert.Equal(["upstream_configuration.service_type"], another.Fields);
+    }
+
+    [Theory]
+    [InlineData("tls")]
+    [InlineData("udp")]
+    public async Task All_mistakes_of_a_raw_socket_are_named_at_once(string type)
+    {
+        var field = $"upstream_configuration.{type}_service_configuration";
+        var connector = await ConnectorAsync();
+        Assert.Equal([$"{field}.hostname", $"{field}.port"], (await host.Admin.PostAsync("/sockets", Raw(type, connector, []))).Fields);
+        Assert.Equal([$"{field}.port"], (await host.Admin.PostAsync("/sockets", Raw(type, connector, new JsonObject { ["hostname"] = "h", ["port"] = 65536 }))).Fields);
+        var pool = new JsonArray(new JsonObject { ["hostname"] = "a", ["port"] = 1 }, new JsonObject { ["hostname"] = "A", ["port"] = 1 }, new JsonObject { ["hostname"] = "b" });
+        Assert.Equal([$"{field}.hosts[1]", $"{field}.hosts[2].port"], (await host.Admin.PostAsync("/sockets", Raw(type, connector, new JsonObject { ["hosts"] = pool }))).Fields);
+        var body = Raw(type, connector, new JsonObject { ["hostname"] = "h", ["port"] = 1 });
+        body["recording_enabled"] = true;
+        body["upstream_configuration"]!["ssh_service_configuration"] = new JsonObject { ["ssh_service_type"] = "standard", ["hostname"] = "h" };
+        Assert.Equal(["recording_enabled", "upstream_configuration.ssh_service_configuration"], (await host.Admin.PostAsync("/sockets", body)).Fields);
+        body["upstream_configuration"] = new JsonObject { ["service_type"] = type };
+        body["recording_enabled"] = null;
+        Assert.Equal([field], (await host.Admin.PostAsync("/sockets", body)).Fields);
+    }
+
+    [Fact]
+    public async Task Kinds_of_tls_that_are_not_served_yet_say_so()
+    {
+        var answer = await host.Admin.PostAsync("/sockets", Raw("tls", await ConnectorAsync(), new JsonObject { ["tls_service_type"] = "http_proxy", ["hostname"] = "h", ["port"] = 1 }));
+        Assert.Contains("http_proxy is not available in this release; available: standard", answer.Body, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -231,6 +280,14 @@ public sealed class SocketsTests(ApiHost host) : IClassFixture<ApiHost>
         Assert.Single((await host.Admin.GetAsync("/sockets?tag=env%3Ddev")).Json["list"]!.AsArray());
         Assert.Empty((await host.Admin.GetAsync("/sockets?tag=env%3Dprod")).Json["list"]!.AsArray());
     }
+
+    private JsonObject Raw(string type, string connector, JsonObject service) => new()
+    {
+        ["name"] = host.Unique("raw"),
+        ["socket_type"] = type,
+        ["connector_ids"] = new JsonArray(connector),
+        ["upstream_configuration"] = new JsonObject { ["service_type"] = type, [$"{(type == "tcp" ? "tls" : type)}_service_configuration"] = service },
+    };
 
     private static JsonObject Upstream(JsonObject ssh) => new() { ["service_type"] = "ssh", ["ssh_service_configuration"] = ssh };
 

@@ -89,9 +89,15 @@ public sealed class SnapshotTests
     [InlineData("""{"service_type":"ssh","ssh_service_configuration":{"ssh_service_type":"standard","hostname":"h","ssh_authentication_type":"magic"}}""", false)]
     [InlineData("""{"service_type":"ssh","ssh_service_configuration":{"ssh_service_type":"aws_ssm"}}""", false)]
     [InlineData("""{"service_type":"ssh","ssh_service_configuration":[]}""", false)]
+    [InlineData("""{"service_type":"tls","tls_service_configuration":{"tls_service_type":"standard","hostname":"h","port":5432}}""", true)]
+    [InlineData("""{"service_type":"tls","tls_service_configuration":{"tls_service_type":"standard","hostname":"h"}}""", false)]
+    [InlineData("""{"service_type":"tls","tls_service_configuration":{"tls_service_type":"http_proxy","hostname":"h","port":1}}""", false)]
+    [InlineData("""{"service_type":"tcp","tcp_service_configuration":{"hostname":"h","port":1}}""", false)]
+    [InlineData("""{"service_type":"udp","udp_service_configuration":{"hosts":[{"hostname":"a","port":1},{"hostname":"b","port":2}]}}""", true)]
+    [InlineData("""{"service_type":"udp","udp_service_configuration":{"hosts":[{"hostname":"a","port":1},{"hostname":"b"}]}}""", false)]
     [InlineData("""{"service_type":"http"}""", false)]
     [InlineData("[]", false)]
     [InlineData("nonsense", false)]
     public void An_upstream_that_this_version_does_not_serve_is_none(string json, bool served) =>
-        Assert.Equal(served, SshTarget.TryRead(json) is not null);
+        Assert.Equal(served, SocketTarget.TryRead(json) is not null);
 }
