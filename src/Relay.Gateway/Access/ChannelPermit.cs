@@ -52,11 +52,12 @@ internal sealed class ChannelPermit
             }
             catch (GridException e)
             {
-                return new ChannelDecision(null, UserText.Clean($"{demand.Name} could not be decided: {e.Message}"));
+                return new ChannelDecision(null, UserText.Clean($"{demand.Name} could not be decided: {e.Message}"), Undecided: true);
             }
         }
     }
 }
 
 /// <summary>An answer: a permit, or a message for the user.</summary>
-internal readonly record struct ChannelDecision(ChannelPermit? Permit, string Message);
+/// <param name="Undecided">The session's silo could not be asked, or does not know the session any more.</param>
+internal readonly record struct ChannelDecision(ChannelPermit? Permit, string Message, bool Undecided = false);

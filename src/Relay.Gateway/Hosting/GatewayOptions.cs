@@ -39,8 +39,8 @@ internal sealed record GatewayOptions
     /// <summary>Connections that have not logged in, in all; the oldest makes room for a new one. Default: 2048.</summary>
     public int Startups { get; init; } = 2048;
 
-    /// <summary>Channels open at once in one connection. Default: 64.</summary>
-    public int MaxChannels { get; init; } = 64;
+    /// <summary>Channels open at once in one connection: a database client on a raw socket has a pool of a hundred. Default: 256.</summary>
+    public int MaxChannels { get; init; } = 256;
 
     /// <summary>How often a silent user or target is asked whether it is still there; three misses end the session. Zero: never. Default: 30 s.</summary>
     public TimeSpan KeepAliveInterval { get; init; } = TimeSpan.FromSeconds(30);

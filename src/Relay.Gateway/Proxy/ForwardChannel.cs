@@ -16,7 +16,7 @@ internal static class ForwardChannel
         return (await up, await down);
     }
 
-    private static async Task<long> CopyAsync(SshChannel from, SshChannel to, Action<int> count)
+    private static async Task<long> CopyAsync(SshChannel from, SshChannel to, Action<long> count)
     {
         long total = 0;
         try

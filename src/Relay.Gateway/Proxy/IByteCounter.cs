@@ -3,7 +3,7 @@ namespace Relay.Gateway.Proxy;
 /// <summary>Counts payload as it passes. Safe for concurrent use.</summary>
 internal interface IByteCounter
 {
-    void AddUp(int bytes);
+    void AddUp(long bytes);
 
-    void AddDown(int bytes);
+    void AddDown(long bytes);
 }

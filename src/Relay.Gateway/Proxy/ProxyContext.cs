@@ -1,16 +1,14 @@
 using Relay.Gateway.Access;
 using Relay.Gateway.Hosting;
 using Relay.Gateway.Sessions;
-using Relay.Gateway.Upstream;
 
 namespace Relay.Gateway.Proxy;
 
 /// <summary>What the channels of one session share.</summary>
 /// <param name="Session">The session.</param>
 /// <param name="Authority">Asked for every channel and request.</param>
-/// <param name="Upstream">The target; faults with <see cref="UpstreamFailedException"/>.</param>
 /// <param name="Metrics">Counts failures.</param>
-internal sealed record ProxyContext(GatewaySession Session, ChannelPermit.Authority Authority, Task<UpstreamConnection> Upstream, GatewayMetrics Metrics)
+internal sealed record ProxyContext(GatewaySession Session, ChannelPermit.Authority Authority, GatewayMetrics Metrics)
 {
     private readonly Lock _lock = new();
     private int _agentChannels;

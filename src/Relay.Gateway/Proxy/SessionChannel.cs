@@ -9,7 +9,8 @@ namespace Relay.Gateway.Proxy;
 /// One session channel (RFC 4254 §6): collects terminal and environment, asks the silo when it is told what to run, opens the
 /// target's channel, and then passes everything on both ways, in order.
 /// </summary>
-internal sealed class SessionChannel(ProxyContext context, UpstreamConnection upstream, SshChannel user)
+/// <param name="upstream">Null: a raw TCP target, which has no such channels; the user is told what to do instead.</param>
+internal sealed class SessionChannel(ProxyContext context, UpstreamConnection? upstream, SshChannel user)
 {
     private static readonly TimeSpan s_seenLimit = TimeSpan.FromSeconds(2);
     private const int MaxCommandBytes = 256 * 1024;
@@ -119,6 +120,12 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection up
         if (decision.Permit is null)
         {
             return await RefuseAsync(decision.Message, wantReply);
+        }
+
+        if (upstream is null)
+        {
+            await context.ReleaseAsync(decision.Permit, "failed", ("error", "not an SSH target"));
+            return await RefuseAsync($"{context.Session.Login.Socket} carries plain TCP connections, not SSH.", wantReply);
         }
 
         SshChannel target;

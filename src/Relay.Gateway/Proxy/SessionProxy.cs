@@ -8,7 +8,8 @@ using Relay.Protocol.Ssh;
 namespace Relay.Gateway.Proxy;
 
 /// <summary>Joins an authenticated user's connection with the session's target, channel by channel, until something ends the session.</summary>
-internal sealed class SessionProxy(SshConnection user, GatewaySession session, Task<UpstreamConnection> upstream, GatewayMetrics metrics, TimeProvider time)
+/// <param name="upstream">Null: a raw TCP target, each channel has a stream of its own.</param>
+internal sealed class SessionProxy(SshConnection user, GatewaySession session, Task<UpstreamConnection>? upstream, GatewayMetrics metrics, TimeProvider time)
 {
     // A client that has been told why its channel did not open leaves by itself; then the text does not appear twice.
     private static readonly TimeSpan s_failureGrace = TimeSpan.FromSeconds(2);
@@ -16,11 +17,12 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
     private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_lastRecords = TimeSpan.FromSeconds(20);
 
-    private readonly ProxyContext _context = new(session, new ChannelPermit.Authority(session, metrics), upstream, metrics);
+    private readonly ProxyContext _context = new(session, new ChannelPermit.Authority(session, metrics), metrics);
     private readonly TaskSet _channels = new();
     private volatile UpstreamFailedException? _failure;
     private volatile SessionEnd? _lost;
     private volatile bool _noMoreSessions;
+    private int _rawConnections;
 
     /// <summary>Runs to the end; returns why it ended, after everything is recorded. Disposes the user's connection. Never throws.</summary>
     public async Task<SessionEnd> RunAsync()
@@ -159,7 +161,11 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
             return;
         }
 
-        if (await TargetOrRejectAsync(open) is { } connection)
+        if (upstream is null)
+        {
+            await new SessionChannel(_context, null, await open.AcceptAsync()).RunAsync();
+        }
+        else if (await TargetOrRejectAsync(open) is { } connection)
         {
             await new SessionChannel(_context, connection, await open.AcceptAsync()).RunAsync();
         }
@@ -177,6 +183,19 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
         if (decision.Permit is null)
         {
             await open.RejectAsync(SshChannelOpenReason.AdministrativelyProhibited, UserText.Line(decision.Message));
+            if (decision.Undecided && session.IsRaw && Volatile.Read(ref _rawConnections) == 0)
+            {
+                // No stream is left that would show that the session's silo is gone.
+                session.End(new SessionEnd("connection lost: its silo does not have the session any more", decision.Message));
+            }
+
+            return;
+        }
+
+        var destination = $"{UserText.Line(demand.Address)}:{demand.Port}";
+        if (session.IsRaw)
+        {
+            await RunRawAsync(open, decision.Permit, destination);
             return;
         }
 
@@ -185,7 +204,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
             return;
         }
 
-        (string, string?)[] where = [("destination", $"{UserText.Line(demand.Address)}:{demand.Port}")];
+        (string, string?)[] where = [("destination", destination)];
         SshChannel target;
         try
         {
@@ -214,11 +233,24 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
             decision.Permit, "done", [.. where, ("bytes_up", up.ToString(CultureInfo.InvariantCulture)), ("bytes_down", down.ToString(CultureInfo.InvariantCulture))]);
     }
 
+    private async Task RunRawAsync(SshChannelOpen open, ChannelPermit permit, string destination)
+    {
+        Interlocked.Increment(ref _rawConnections);
+        try
+        {
+            await new RawConnection(_context, open, permit).RunAsync(destination, user.Closed);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _rawConnections);
+        }
+    }
+
     private async Task<UpstreamConnection?> TargetOrRejectAsync(SshChannelOpen open)
     {
         try
         {
-            return await upstream;
+            return await upstream!;
         }
         catch (UpstreamFailedException e)
         {
@@ -234,6 +266,13 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
 
     private async Task ServeTargetAsync(CancellationToken cancellationToken)
     {
+        if (upstream is null)
+        {
+            // Its silo hears of it now: a session may wait for its first connection as long as it likes.
+            await session.Events.ReportAsync("login", "done");
+            return;
+        }
+
         try
         {
             var connection = await upstream;
@@ -353,12 +392,13 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
     }
 
     // RFC 4254 §7.2: host to connect, port, originator address, originator port.
-    private static bool TryReadForward(ReadOnlySpan<byte> data, out ChannelDemand.TcpForwarding demand)
+    // Port 0 is Relay's own: whichever port a raw TCP socket has.
+    private bool TryReadForward(ReadOnlySpan<byte> data, out ChannelDemand.TcpForwarding demand)
     {
         demand = null!;
         var reader = new SshReader(data);
         if (!reader.TryReadText(255, out var host) || !reader.TryReadUInt32(out var port) || !reader.TryReadText(255, out _) || !reader.TryReadUInt32(out _)
-            || !reader.IsAtEnd || host.Length == 0 || port is 0 or > 65535 || host.AsSpan().ContainsAnyInRange('\0', ' '))
+            || !reader.IsAtEnd || host.Length == 0 || port > 65535 || (port == 0 && !session.IsRaw) || host.AsSpan().ContainsAnyInRange('\0', ' '))
         {
             return false;
         }

@@ -60,12 +60,15 @@ internal sealed class GatewaySession : IByteCounter
     /// <summary>Payload to the user, over all channels.</summary>
     public long BytesDown => Interlocked.Read(ref _bytesDown);
 
+    /// <summary>Nothing to log in to: each of the user's connections is a stream of its own to the target.</summary>
+    public bool IsRaw => Upstream.Kind == SshUpstream.Tcp;
+
     /// <summary>"ubuntu@db-host", for titles and texts.</summary>
     public string Title => Upstream.Username.Length > 0 ? $"{Upstream.Username}@{Login.Socket}" : Login.Socket;
 
-    public void AddUp(int bytes) => Interlocked.Add(ref _bytesUp, bytes);
+    public void AddUp(long bytes) => Interlocked.Add(ref _bytesUp, bytes);
 
-    public void AddDown(int bytes) => Interlocked.Add(ref _bytesDown, bytes);
+    public void AddDown(long bytes) => Interlocked.Add(ref _bytesDown, bytes);
 
     /// <summary>The next recording's number.</summary>
     public int NextRecording() => Interlocked.Increment(ref _recordings) - 1;

@@ -30,15 +30,15 @@ internal sealed partial class UserConnection(
         {
             live.Add(session);
 
-            // The target is reached while the user's own login completes.
-            upstream = upstreams.ConnectAsync(session, gone.Token);
+            // The target is reached while the user's own login completes; a raw one when there is a connection to it.
+            upstream = session.IsRaw ? null : upstreams.ConnectAsync(session, gone.Token);
         });
         SessionEnd end = SessionEnd.ConnectionLost;
         try
         {
             var user = await LogInAsync(transport, authenticator, hostKeys, cut);
             place.Dispose();
-            if (user is not null && authenticator.Session is { } session && upstream is not null)
+            if (user is not null && authenticator.Session is { } session)
             {
                 LogOpened(logger, session.Id, session.Login.Socket, session.Silo.Address, client.ToString());
                 end = await new SessionProxy(user, session, upstream, metrics, time).RunAsync();

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Relay.Gateway.Sessions;
+using Relay.Protocol.Tunnel;
 
 namespace Relay.Gateway.Upstream;
 
@@ -8,7 +9,7 @@ namespace Relay.Gateway.Upstream;
 /// may be here first. So a failure is held back until the reason has come and the user has been told, or for a moment when there is none:
 /// otherwise all that a user saw of a revocation would be a lost connection. Caller disposes.
 /// </summary>
-internal sealed class ReasonedStream(Stream inner, GatewaySession session) : Stream
+internal sealed class ReasonedStream : DuplexStream
 {
     /// <summary>How long a reason may be behind the cut.</summary>
     public static readonly TimeSpan ReasonLimit = TimeSpan.FromSeconds(1);
@@ -16,51 +17,49 @@ internal sealed class ReasonedStream(Stream inner, GatewaySession session) : Str
     // The farewell has a limit of its own, which is shorter.
     private static readonly TimeSpan s_told = TimeSpan.FromSeconds(3);
 
-    public override bool CanRead => true;
+    private readonly DuplexStream _inner;
+    private readonly GatewaySession _session;
+    private readonly CancellationTokenSource _aborted = new();
+    private readonly CancellationTokenRegistration _innerAborted;
+    private volatile bool _ours;
 
-    public override bool CanWrite => true;
-
-    public override bool CanSeek => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
+    public ReasonedStream(DuplexStream inner, GatewaySession session)
     {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
+        (_inner, _session) = (inner, session);
+        _innerAborted = inner.Aborted.UnsafeRegister(static s => _ = ((ReasonedStream)s!).OnAbortedAsync(), this);
     }
+
+    public override CancellationToken Aborted => _aborted.Token;
 
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        var read = inner.ReadAsync(buffer, cancellationToken);
+        var read = _inner.ReadAsync(buffer, cancellationToken);
         return read.IsCompletedSuccessfully ? read : AwaitAsync(read);
     }
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        var write = inner.WriteAsync(buffer, cancellationToken);
+        var write = _inner.WriteAsync(buffer, cancellationToken);
         return write.IsCompletedSuccessfully ? write : AwaitAsync(write);
     }
 
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+    public override ValueTask CompleteWritesAsync(CancellationToken cancellationToken = default)
+    {
+        var completing = _inner.CompleteWritesAsync(cancellationToken);
+        return completing.IsCompletedSuccessfully ? completing : AwaitAsync(completing);
+    }
 
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => inner.FlushAsync(cancellationToken);
-
-    public override void Flush() => inner.Flush();
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
+    public override void Abort(string reason)
+    {
+        _ours = true;
+        _inner.Abort(reason);
+    }
 
     public override async ValueTask DisposeAsync()
     {
-        await inner.DisposeAsync();
+        _ours = true;
+        await _innerAborted.DisposeAsync();
+        await _inner.DisposeAsync();
         await base.DisposeAsync();
     }
 
@@ -68,7 +67,9 @@ internal sealed class ReasonedStream(Stream inner, GatewaySession session) : Str
     {
         if (disposing)
         {
-            inner.Dispose();
+            _ours = true;
+            _innerAborted.Dispose();
+            _inner.Dispose();
         }
 
         base.Dispose(disposing);
@@ -102,15 +103,27 @@ internal sealed class ReasonedStream(Stream inner, GatewaySession session) : Str
         }
     }
 
+    private async Task OnAbortedAsync()
+    {
+        await HoldAsync();
+        await _aborted.CancelAsync();
+    }
+
+    // What this side broke off needs no reason.
     private async Task HoldAsync()
     {
-        await WaitAsync(session.Ended, ReasonLimit);
-        if (session.Ended.IsCompleted)
+        if (_ours)
         {
-            await WaitAsync(session.Told, s_told);
+            return;
+        }
+
+        await WaitAsync(_session.Ended, ReasonLimit);
+        if (_session.Ended.IsCompleted)
+        {
+            await WaitAsync(_session.Told, s_told);
         }
     }
 
     private Task WaitAsync(Task what, TimeSpan atMost) =>
-        what.WaitAsync(atMost, session.Time).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        what.WaitAsync(atMost, _session.Time).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
 }

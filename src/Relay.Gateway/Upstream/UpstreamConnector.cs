@@ -1,8 +1,6 @@
 using Relay.Gateway.Access;
-using Relay.Gateway.Grid;
 using Relay.Gateway.Sessions;
 using Relay.Protocol.Ssh;
-using Relay.Protocol.Tunnel;
 
 namespace Relay.Gateway.Upstream;
 
@@ -18,34 +16,12 @@ internal sealed class UpstreamConnector(TimeSpan timeout, TimeSpan keepAlive, Ti
         using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
         try
         {
-            var stream = await OpenStreamAsync(session, both.Token);
+            var stream = await TargetStream.OpenAsync(session, both.Token);
             return await LogInAsync(session, stream, both.Token);
         }
         catch (OperationCanceledException e) when (deadline.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
             throw Failed(UpstreamFailure.TimedOut, $"{session.Upstream.Target} did not answer within {timeout.TotalSeconds:0} s.", e);
-        }
-    }
-
-    private static async Task<Stream> OpenStreamAsync(GatewaySession session, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return new ReasonedStream(await session.Silo.OpenStreamAsync(session.Id, cancellationToken), session);
-        }
-        catch (StreamOpenException e)
-        {
-            var failure = e.Error switch
-            {
-                StreamOpenError.Refused or StreamOpenError.Unreachable or StreamOpenError.NameNotFound or StreamOpenError.Unsupported => UpstreamFailure.Target,
-                StreamOpenError.TimedOut => UpstreamFailure.TimedOut,
-                _ => UpstreamFailure.Connector,
-            };
-            throw Failed(failure, e.Message, e);
-        }
-        catch (GridException e)
-        {
-            throw Failed(UpstreamFailure.Silo, e.Message, e);
         }
     }
 
