@@ -12,7 +12,7 @@ internal static class ClientCommands
 {
     private const string Suffix = "relay";
 
-    public static Command Create() => Commands.Group("client", "Reach sockets", Hosts(), Ssh(), SshConfig(), Proxy());
+    public static Command Create() => Commands.Group("client", "Reach sockets", Hosts(), Ssh(), TcpCommand.Create(SocketName), SshConfig(), Proxy());
 
     private static Command Hosts() => new Command("hosts", "List the sockets you may reach").Alias("ls").Alias("list").OnApi(async (context, api, _, cancellationToken) =>
     {
@@ -21,7 +21,7 @@ internal static class ClientCommands
             new Column<ClientResource>("NAME", r => r.Name),
             new Column<ClientResource>("TYPE", r => r.SocketType),
             new Column<ClientResource>("STATUS", r => r.Alive ? "online" : "offline"),
-            new Column<ClientResource>("USER", r => r.UsernameProvider == "defined" ? r.Username : "yours to choose"),
+            new Column<ClientResource>("USER", r => r.SocketType != "ssh" ? "" : r.UsernameProvider == "defined" ? r.Username : "yours to choose"),
             new Column<ClientResource>("DNS NAME", r => r.Dnsname));
     });
 

@@ -52,7 +52,7 @@ internal static class SessionCommands
             ("SESSION ID", s.SessionId.ToString()),
             ("USER", s.UserEmail),
             ("CREDENTIAL", s.Credential.ToString()),
-            ("SOCKET", s.SocketName),
+            ("SOCKET", $"{s.SocketName} ({s.SessionType})"),
             ("USER ON TARGET", s.SshUser),
             ("FROM", $"{s.ClientIp}:{s.ClientPort} ({s.ClientVersion})"),
             ("VIA", $"gateway {s.Gateway}, silo {s.Silo}, connector {s.ConnectorName}{(s.ConnectorSilo.Length > 0 && s.ConnectorSilo != s.Silo ? $" on silo {s.ConnectorSilo}" : "")}"),
@@ -65,7 +65,7 @@ internal static class SessionCommands
             ("OUTCOME", s.Outcome),
             ("KILLED BY", s.Killed ? s.KilledBy : null),
             ("BYTES", $"{s.BytesUp} up, {s.BytesDown} down"),
-            ("RECORDING", s.RecordingState));
+            ("RECORDING", s.RecordingReason.Length > 0 ? $"{s.RecordingState}: {s.RecordingReason}" : s.RecordingState));
         if (context.Render.Json)
             return;
         foreach (var recording in s.Recordings ?? [])

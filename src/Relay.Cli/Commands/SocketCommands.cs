@@ -60,6 +60,7 @@ internal static class SocketCommands
     {
         var s = answer.Value;
         var ssh = s.UpstreamConfiguration.SshServiceConfiguration;
+        var isSsh = s.SocketType == "ssh";
         context.Render.Details(answer.Json,
             ("SOCKET ID", s.SocketId.ToString()),
             ("NAME", s.Name),
@@ -67,13 +68,13 @@ internal static class SocketCommands
             ("DNS NAME", s.Dnsname),
             ("STATUS", s.Alive ? "online" : "offline"),
             ("NOTE", s.StatusReason),
-            ("UPSTREAM", ssh is null ? "-" : ssh.Hostname is null ? "the connector's built-in SSH service" : string.Join(", ", s.Hosts.Select(h => h.Reason.Length == 0 ? h.Host : $"{h.Host} ({(h.Healthy ? "partly reached" : "not reached")}: {h.Reason})"))),
+            ("UPSTREAM", s.Hosts.Count == 0 ? "the connector's built-in SSH service" : string.Join(", ", s.Hosts.Select(h => h.Reason.Length == 0 ? h.Host : $"{h.Host} ({(h.Healthy ? "partly reached" : "not reached")}: {h.Reason})"))),
             ("AUTHENTICATION", ssh?.SshAuthenticationType),
             ("USERNAME", ssh is { UsernameProvider: "defined" } ? ssh.Username : ssh?.UsernameProvider),
-            ("RECORDING", s.RecordingEnabled ? "on" : "off"),
+            ("RECORDING", s.RecordingEnabled ? "on" : isSsh ? "off" : "off: raw bytes are not recorded"),
             ("CONNECTORS", string.Join(", ", s.Connectors.Select(c => $"{c.Name} ({(c.IsConnected ? "online" : "offline")})"))),
             ("POLICIES", string.Join(", ", s.Policies.Select(p => p.Name))),
             ("TAGS", string.Join(", ", s.Tags.Select(t => $"{t.Key}={t.Value}"))),
-            ("HOST KEYS", s.HostKeys.Count == 0 ? "none: pinned when an administrator first connects" : string.Join("; ", s.HostKeys)));
+            ("HOST KEYS", !isSsh ? null : s.HostKeys.Count == 0 ? "none: pinned when an administrator first connects" : string.Join("; ", s.HostKeys)));
     }
 }

@@ -4,7 +4,7 @@ using Relay.Api;
 
 namespace Relay.Cli.Commands;
 
-/// <summary><c>relay socket create ssh</c> and <c>relay socket update</c>: the same options, all optional in an update.</summary>
+/// <summary><c>relay socket create TYPE</c> and <c>relay socket update</c>: the same options, all optional in an update.</summary>
 internal sealed class SocketWriteCommands
 {
     private readonly Option<string?> _name = Commands.Optional("--name", "Name: letters, digits, hyphens", "-n");
@@ -12,7 +12,7 @@ internal sealed class SocketWriteCommands
     private readonly Option<string[]> _connectors = new("--connector", "-c") { Description = "Connector id or name; several for high availability" };
     private readonly Option<string?> _type = Commands.Optional("--upstream-type", "standard (an sshd, default) or connector_built_in_ssh_service (a shell on the connector's host)");
     private readonly Option<string[]> _host = new("--host") { Description = "Host of the target, as the connector resolves it; several (HOST or HOST:PORT) are a pool of equals" };
-    private readonly Option<int?> _port = new("--port", "-p") { Description = "Port of the target (default: 22)" };
+    private readonly Option<int?> _port = new("--port", "-p") { Description = "Port of the target (ssh: default 22)" };
     private readonly Option<string?> _username = Commands.Optional("--username", "User on the target; absent: whom the user asks for", "-u");
     private readonly Option<string?> _auth = Commands.Optional("--auth", "relay_certificate (default), private_key or username_and_password");
     private readonly Option<string?> _passwordFile = Commands.Optional("--password-file", "File with the target's password, - for stdin");
@@ -24,24 +24,25 @@ internal sealed class SocketWriteCommands
     public static Command CreateOne()
     {
         var options = new SocketWriteCommands();
-        var type = new Argument<string>("type") { Description = "Socket type: ssh" };
+        var type = new Argument<string>("type") { Description = "Socket type: ssh, tls (or tcp: any TCP service), udp" };
         var command = options.AddTo(new Command("create", "Create a socket").With(type));
         return command.OnApi(async (context, api, parsed, cancellationToken) =>
         {
+            var kind = parsed.GetRequiredValue(type) is "tcp" ? "tls" : parsed.GetRequiredValue(type);
             var body = new SocketCreate
             {
                 Name = parsed.GetValue(options._name),
                 Description = parsed.GetValue(options._description),
-                SocketType = parsed.GetRequiredValue(type),
+                SocketType = kind,
                 ConnectorIds = parsed.GetValue(options._connectors),
                 RecordingEnabled = options.Recording(parsed),
                 Tags = options.Tags(parsed),
                 HostKeys = options.HostKeys(parsed),
-                UpstreamConfiguration = options.Upstream(parsed),
+                UpstreamConfiguration = kind switch { "tls" => options.Tls(parsed), "udp" => options.Udp(parsed), _ => options.Upstream(parsed) },
             };
             var answer = await api.PostAsync(ApiRoutes.Sockets, body, ApiJson.Default.SocketCreate, ApiJson.Default.SocketResource, cancellationToken);
             var note = answer.Value.StatusReason.Length > 0 ? $"\n  Note: {answer.Value.StatusReason}" : "";
-            context.Render.Done(answer.Json, $"✓ Socket {answer.Value.Name} created ({answer.Value.SocketId}).{note}\n  Next: relay client ssh {answer.Value.Name}");
+            context.Render.Done(answer.Json, $"✓ Socket {answer.Value.Name} created ({answer.Value.SocketId}).{note}\n  Next: {Next(answer.Value)}");
         });
     }
 
@@ -62,7 +63,7 @@ internal sealed class SocketWriteCommands
                 Tags = options.Tags(parsed),
                 HostKeys = options.HostKeys(parsed),
                 UpstreamConfiguration = options.TouchesUpstream(parsed)
-                    ? options.Upstream(parsed, (await api.GetAsync(path, ApiJson.Default.SocketResource, cancellationToken)).Value.UpstreamConfiguration.SshServiceConfiguration)
+                    ? options.Change(parsed, (await api.GetAsync(path, ApiJson.Default.SocketResource, cancellationToken)).Value.UpstreamConfiguration)
                     : null,
             };
             var answer = await api.PatchAsync(path, body, ApiJson.Default.SocketUpdate, ApiJson.Default.SocketResource, cancellationToken);
@@ -81,7 +82,7 @@ internal sealed class SocketWriteCommands
         var keyFile = parsed.GetValue(_keyFile);
         var passwordFile = parsed.GetValue(_passwordFile);
         var auth = parsed.GetValue(_auth) ?? (keyFile is not null ? "private_key" : passwordFile is not null ? "username_and_password" : now?.SshAuthenticationType);
-        var (hostname, port, hosts) = Hosts(parsed, now);
+        var (hostname, port, hosts) = Hosts(parsed, now?.Hostname, now?.Port, now?.Hosts);
         return new UpstreamConfigurationWrite
         {
             ServiceType = "ssh",
@@ -99,17 +100,51 @@ internal sealed class SocketWriteCommands
         };
     }
 
-    private (string? Hostname, int? Port, IReadOnlyList<PoolHostWrite>? Hosts) Hosts(ParseResult parsed, SshServiceConfiguration? now)
+    private static string Next(SocketResource socket) => socket.SocketType switch
+    {
+        "tls" => $"relay client tcp --host {socket.Name} --listener PORT",
+        "udp" => "a UDP socket is reached over WireGuard only",
+        _ => $"relay client ssh {socket.Name}",
+    };
+
+    private UpstreamConfigurationWrite Change(ParseResult parsed, UpstreamConfiguration now) => now switch
+    {
+        { TlsServiceConfiguration: { } tls } => Tls(parsed, tls),
+        { UdpServiceConfiguration: { } udp } => Udp(parsed, udp),
+        _ => Upstream(parsed, now.SshServiceConfiguration),
+    };
+
+    private UpstreamConfigurationWrite Tls(ParseResult parsed, TlsServiceConfiguration? now = null)
+    {
+        CheckRaw(parsed, "tls");
+        var (hostname, port, hosts) = Hosts(parsed, now?.Hostname, now?.Port, now?.Hosts);
+        return new UpstreamConfigurationWrite { ServiceType = "tls", TlsServiceConfiguration = new TlsServiceConfigurationWrite { Hostname = hostname, Port = port, Hosts = hosts } };
+    }
+
+    private UpstreamConfigurationWrite Udp(ParseResult parsed, UdpServiceConfiguration? now = null)
+    {
+        CheckRaw(parsed, "udp");
+        var (hostname, port, hosts) = Hosts(parsed, now?.Hostname, now?.Port, now?.Hosts);
+        return new UpstreamConfigurationWrite { ServiceType = "udp", UdpServiceConfiguration = new UdpServiceConfigurationWrite { Hostname = hostname, Port = port, Hosts = hosts } };
+    }
+
+    private void CheckRaw(ParseResult parsed, string type)
+    {
+        if (new Option[] { _type, _username, _auth, _passwordFile, _keyFile }.FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false }) is { } given)
+            throw new CliException(ExitCode.Usage, $"{given.Name} has no meaning for a {type} socket: nobody logs in to its target.");
+    }
+
+    private (string? Hostname, int? Port, IReadOnlyList<PoolHostWrite>? Hosts) Hosts(ParseResult parsed, string? hostname, int? presentPort, IReadOnlyList<PoolHost>? present)
     {
         var port = parsed.GetValue(_port);
         var given = parsed.GetValue(_host) ?? [];
         if (given.Length > 1)
             return (null, null, [.. given.Select(h => Host(h, port))]);
         if (given.Length == 1)
-            return (given[0], port ?? (now?.Hosts is null ? now?.Port : null), null);
-        return now?.Hosts is { } pool && port is null
+            return (given[0], port ?? (present is null ? presentPort : null), null);
+        return present is { } pool && port is null
             ? (null, null, [.. pool.Select(h => new PoolHostWrite { Hostname = h.Hostname, Port = h.Port })])
-            : (now?.Hostname, port ?? now?.Port, null);
+            : (hostname, port ?? presentPort, null);
     }
 
     // One colon is a port's; an IPv6 address has more, and with a port brackets.

@@ -16,13 +16,17 @@ internal sealed class SshLogin
 
     private static readonly TimeSpan s_renewBefore = TimeSpan.FromMinutes(2);
 
-    private SshLogin(string folder, ClientGateway gateway)
+    private SshLogin(string folder, ClientGateway gateway, string hostKey)
     {
         Folder = folder;
+        HostKey = hostKey;
         Gateway = gateway;
     }
 
     public string Folder { get; }
+
+    /// <summary>The one host key that gateways have: type and key of an OpenSSH line.</summary>
+    public string HostKey { get; }
 
     /// <summary>The gateway to dial.</summary>
     public ClientGateway Gateway { get; }
@@ -57,7 +61,7 @@ internal sealed class SshLogin
         var gateways = answer.Value;
         if (gateways.Gateways.Count == 0)
             throw new CliException(ExitCode.Error, "no gateway is connected to the grid. Start one, or see its log for why it cannot connect.");
-        var login = new SshLogin(folder, gateways.Gateways[0]);
+        var login = new SshLogin(folder, gateways.Gateways[0], gateways.HostKey.Trim());
         await login.EnsureCertificateAsync(api, time, cancellationToken);
         UserState.WritePrivate(login.KnownHostsFile, $"{HostKeyAlias} {gateways.HostKey.Trim()}\n");
         UserState.WritePrivate(GatewaysFile(folder), answer.Json);
@@ -76,6 +80,15 @@ internal sealed class SshLogin
         "-o", "StrictHostKeyChecking=yes",
     ];
 
+    /// <summary>The user's key; the caller disposes it.</summary>
+    public SshPrivateKey LoadKey() => SshPrivateKey.TryImport(File.ReadAllText(KeyFile), out var key, out var error)
+        ? key
+        : throw new CliException(ExitCode.Error, $"{KeyFile} cannot be read: {error}");
+
+    public SshCertificate LoadCertificate() => SshCertificate.TryParseLine(File.ReadAllText(CertificateFile), out var certificate, out _, out var error)
+        ? certificate
+        : throw new CliException(ExitCode.Error, $"{CertificateFile} cannot be read: {error}");
+
     private static string GatewaysFile(string folder) => Path.Combine(folder, "gateways.json");
 
     /// <summary>What the grid answered last; null: nothing that can be used.</summary>
@@ -83,7 +96,7 @@ internal sealed class SshLogin
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllText(GatewaysFile(folder)), ApiJson.Default.ClientGateways) is { Gateways: [var gateway, ..] } ? new SshLogin(folder, gateway) : null;
+            return JsonSerializer.Deserialize(File.ReadAllText(GatewaysFile(folder)), ApiJson.Default.ClientGateways) is { Gateways: [var gateway, ..] } known ? new SshLogin(folder, gateway, known.HostKey.Trim()) : null;
         }
         catch (Exception e) when (e is IOException or JsonException)
         {
