@@ -56,7 +56,7 @@ public sealed class PolicyTests(OneSilo site)
     [Fact]
     public async Task Forwarding_reaches_only_the_named_destinations()
     {
-        await using var echo = new TcpEcho();
+        await using var echo = TcpService.Echo();
         await site.CreateSocketAsync("forward");
         await site.AllowAsync("forward", """
             {"version":"v2","permissions":{"ssh":{"tcp_forwarding":{"allowed_connections":[{"destination_address":"127.0.0.1","destination_port":PORT}]}}},

@@ -15,7 +15,7 @@ public sealed class RevocationTests(RevocationTests.Site site) : IClassFixture<R
     [Fact]
     public async Task Every_kind_of_stream_ends_with_its_user_and_nobody_elses()
     {
-        await using var echo = new TcpEcho();
+        await using var echo = TcpService.Echo();
         await using var bystander = await site.PersonAsync();
         await using var person = await site.PersonAsync();
         await bystander.ExecAsync();
@@ -51,7 +51,7 @@ public sealed class RevocationTests(RevocationTests.Site site) : IClassFixture<R
     [MemberData(nameof(Changes))]
     public async Task Each_change_ends_what_lived_by_it_with_the_reason(string change, string reason)
     {
-        await using var echo = new TcpEcho();
+        await using var echo = TcpService.Echo();
         await using var bystander = await site.PersonAsync();
         await using var person = await site.PersonAsync(viaGroup: change == "removed from the group");
         await bystander.ExecAsync();
