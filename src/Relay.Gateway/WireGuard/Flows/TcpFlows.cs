@@ -1,0 +1,130 @@
+using System.Net;
+using System.Net.Sockets;
+using Relay.Gateway.Proxy;
+using Relay.Gateway.WireGuard.Decisions;
+using Relay.Protocol.Tunnel;
+
+namespace Relay.Gateway.WireGuard.Flows;
+
+/// <summary>
+/// Connections that devices make to resources. The kernel has answered each already; it is then joined with its target, or reset.
+/// Caller disposes after <see cref="RunAsync"/> has ended.
+/// </summary>
+internal sealed class TcpFlows(Socket listener, FlowAdmission admission) : IDisposable
+{
+    private readonly TaskSet _flows = new();
+
+    /// <summary>The port that the nft table hands connections to.</summary>
+    public int Port => ((IPEndPoint)listener.LocalEndPoint!).Port;
+
+    /// <summary>Accepts until cancelled; flows end with their devices or when told to.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            try
+            {
+                var accepted = await listener.AcceptAsync(cancellationToken);
+                _flows.Run(() => ServeAsync(accepted, cancellationToken));
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (SocketException e) when (e.SocketErrorCode is SocketError.TooManyOpenSockets or SocketError.NoBufferSpaceAvailable)
+            {
+                // Out of descriptors: others must end first; spinning would not help them.
+                await Task.Delay(TimeSpan.FromMilliseconds(100), admission.Clock.Time, CancellationToken.None);
+            }
+            catch (SocketException)
+            {
+                // This one connection was gone before it was accepted.
+            }
+        }
+    }
+
+    /// <summary>Waits for the flows' ends; false when the limit has passed.</summary>
+    public Task<bool> WaitAsync(TimeSpan limit) => _flows.WaitAsync(limit, admission.Clock.Time);
+
+    public void Dispose() => listener.Dispose();
+
+    private async Task ServeAsync(Socket accepted, CancellationToken stops)
+    {
+        using var stream = new SocketDuplexStream(accepted);
+        IPEndPoint? from, dialled;
+        try
+        {
+            (from, dialled) = ((IPEndPoint?)accepted.RemoteEndPoint, TransparentSocket.DialledAddress(accepted));
+        }
+        catch (SocketException)
+        {
+            return;
+        }
+
+        if (from is null || dialled is null || admission.TryEnter(from, dialled, FlowProtocol.Tcp) is not { } device)
+        {
+            stream.Abort("nobody's");
+            return;
+        }
+
+        try
+        {
+            using var over = CancellationTokenSource.CreateLinkedTokenSource(device.Removed, stops);
+            var decision = await admission.DecideAsync(new FlowRequest(device.Device, from, dialled, FlowProtocol.Tcp), over.Token);
+            if (decision.Stream is { } target) await JoinAsync(stream, target, decision, over.Token);
+            else await RefuseAsync(stream, decision, over.Token);
+        }
+        finally
+        {
+            admission.Leave(device, FlowProtocol.Tcp);
+        }
+    }
+
+    private static async Task JoinAsync(SocketDuplexStream device, DuplexStream target, FlowDecision decision, CancellationToken over)
+    {
+        await using var owned = target;
+        var counters = new StreamPumpCounters();
+        using var ends = CancellationTokenSource.CreateLinkedTokenSource(over, decision.Revoked);
+        var ending = await StreamPump.RunAsync(device, target, counters, ends.Token);
+        var cause = ending switch
+        {
+            StreamPumpEnding.Completed => FlowEndCause.Completed,
+            StreamPumpEnding.FirstAborted => FlowEndCause.ByDevice,
+            StreamPumpEnding.SecondAborted => FlowEndCause.ByTarget,
+            _ => FlowEndCause.Revoked,
+        };
+        decision.Ended?.Invoke(new FlowEnd(cause, counters.FirstToSecond, counters.SecondToFirst));
+    }
+
+    private static async Task RefuseAsync(SocketDuplexStream device, FlowDecision decision, CancellationToken over)
+    {
+        // Not used, and perhaps there all the same: whoever decided did not look at the protocol.
+        if (decision.Datagrams is { } unusable) await unusable.DisposeAsync();
+        if (!decision.Answer.IsEmpty && !over.IsCancellationRequested) await AnswerAsync(device, decision.Answer, over);
+        device.Abort("refused");
+    }
+
+    // A reset would overtake the answer: the end is a polite one, once the device has read it and ends too, or a moment later.
+    private static async Task AnswerAsync(SocketDuplexStream device, ReadOnlyMemory<byte> answer, CancellationToken over)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(over);
+        limit.CancelAfter(TimeSpan.FromSeconds(5));
+        var request = new byte[4096];
+        try
+        {
+            await device.WriteAsync(answer, limit.Token);
+            await device.CompleteWritesAsync(limit.Token);
+            // What it has sent is read, or the kernel would reset the connection; not for ever, or it could be kept open.
+            for (var read = 0; read < 1 << 20;)
+            {
+                var now = await device.ReadAsync(request, limit.Token);
+                if (now == 0) return;
+                read += now;
+            }
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            // It did not want to know.
+        }
+    }
+}

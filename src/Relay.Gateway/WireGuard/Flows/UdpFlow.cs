@@ -1,0 +1,160 @@
+using System.Buffers;
+using System.Net;
+using System.Net.Sockets;
+using System.Threading.Channels;
+using Relay.Gateway.WireGuard.Decisions;
+
+namespace Relay.Gateway.WireGuard.Flows;
+
+/// <summary>
+/// One UDP flow: a device's address and port, and a dialled one. Once it is allowed it has a socket of its own that is bound to what was
+/// dialled and connected to the device, so the kernel hands its datagrams over without anybody looking.
+/// </summary>
+internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint dialled, TunnelClock clock)
+{
+    /// <summary>Datagrams that wait while the decision is made; the newest is dropped.</summary>
+    private const int Waiting = 16;
+
+    private readonly Channel<byte[]> _first = Channel.CreateBounded<byte[]>(Waiting);
+    private long _lastMoved = clock.Now.Ticks;
+    private long _bytesUp;
+    private long _bytesDown;
+
+    public ActiveDevice Device => device;
+
+    public IPEndPoint From => from;
+
+    public IPEndPoint Dialled => dialled;
+
+    /// <summary>Cancelled to end it: nothing has moved for too long.</summary>
+    public CancellationTokenSource Idle { get; } = new();
+
+    /// <summary>True once it was refused: its datagrams are answered with that.</summary>
+    public bool IsRefused { get; set; }
+
+    public TimeSpan LastMoved => new(Volatile.Read(ref _lastMoved));
+
+    /// <summary>Takes a datagram that came by the inlet.</summary>
+    public void Enqueue(ReadOnlySpan<byte> datagram)
+    {
+        // A flow that carries nothing yet must not be kept alive by what it drops.
+        _first.Writer.TryWrite(datagram.ToArray());
+    }
+
+    /// <summary>Carries datagrams until one side ends it, it is idle, or the token says so.</summary>
+    /// <exception cref="SocketException">The kernel has no socket for it.</exception>
+    public async Task<FlowEnd> CarryAsync(IDatagramPipe target, CancellationToken revoked)
+    {
+        using var socket = TransparentSocket.Create(from.AddressFamily, SocketType.Dgram);
+        // Several devices dial the same address.
+        socket.SetRawSocketOption(Native.SocketOptions.SOL_SOCKET, Native.SocketOptions.SO_REUSEADDR, BitConverter.GetBytes(1));
+        socket.Bind(dialled);
+        await socket.ConnectAsync(from, revoked);
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(revoked, Idle.Token);
+        Task<FlowEndCause> up = UpAsync(socket, target, over.Token), late = LateAsync(target, over.Token), down = DownAsync(socket, target, over.Token);
+        var ended = await Task.WhenAny(up, down, late);
+        var cause = await ended;
+        await over.CancelAsync();
+        await Task.WhenAll(up, down, late);
+        if (Idle.IsCancellationRequested) cause = FlowEndCause.Completed;
+        else if (revoked.IsCancellationRequested) cause = FlowEndCause.Revoked;
+        return new FlowEnd(cause, Volatile.Read(ref _bytesUp), Volatile.Read(ref _bytesDown));
+    }
+
+    // Those that came before there was a socket, and any that were on their way to the inlet meanwhile.
+    private async Task<FlowEndCause> LateAsync(IDatagramPipe target, CancellationToken over)
+    {
+        try
+        {
+            while (await _first.Reader.WaitToReadAsync(over))
+            {
+                while (_first.Reader.TryRead(out var datagram)) Send(target, datagram);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The end.
+        }
+
+        return FlowEndCause.Revoked;
+    }
+
+    private async Task<FlowEndCause> UpAsync(Socket socket, IDatagramPipe target, CancellationToken over)
+    {
+        try
+        {
+            while (true)
+            {
+                // An empty buffer waits and takes nothing: a flow at rest has none.
+                await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, over);
+                var buffer = ArrayPool<byte>.Shared.Rent(UdpInlet.LongestDatagram);
+                try
+                {
+                    do
+                    {
+                        var length = await socket.ReceiveAsync(buffer, SocketFlags.None, over);
+                        Send(target, buffer.AsSpan(0, length));
+                    }
+                    while (socket.Available > 0);
+                }
+                finally
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return FlowEndCause.Revoked;
+        }
+        catch (SocketException)
+        {
+            // The device says that nobody takes the answers.
+            return FlowEndCause.ByDevice;
+        }
+    }
+
+    private async Task<FlowEndCause> DownAsync(Socket socket, IDatagramPipe target, CancellationToken over)
+    {
+        try
+        {
+            while (await target.WaitToReceiveAsync(over))
+            {
+                var buffer = ArrayPool<byte>.Shared.Rent(UdpInlet.LongestDatagram);
+                try
+                {
+                    while (target.TryReceive(buffer, out var length))
+                    {
+                        await socket.SendAsync(buffer.AsMemory(0, length), SocketFlags.None, over);
+                        Volatile.Write(ref _lastMoved, clock.Now.Ticks);
+                        Interlocked.Add(ref _bytesDown, length);
+                    }
+                }
+                finally
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                }
+            }
+
+            return FlowEndCause.ByTarget;
+        }
+        catch (OperationCanceledException)
+        {
+            return FlowEndCause.Revoked;
+        }
+        catch (SocketException)
+        {
+            return FlowEndCause.ByDevice;
+        }
+        catch (IOException)
+        {
+            return FlowEndCause.ByTarget;
+        }
+    }
+
+    private void Send(IDatagramPipe target, ReadOnlySpan<byte> datagram)
+    {
+        Volatile.Write(ref _lastMoved, clock.Now.Ticks);
+        if (target.TrySend(datagram)) Interlocked.Add(ref _bytesUp, datagram.Length);
+    }
+}
