@@ -1,3 +1,5 @@
+using Relay.Gateway.WireGuard;
+
 namespace Relay.Gateway.Hosting;
 
 /// <summary>How a gateway runs. Every setting is an environment variable or an option of the same meaning: see <see cref="GatewayOptionsReader"/>.</summary>
@@ -47,4 +49,7 @@ internal sealed record GatewayOptions
 
     /// <summary>Time to reach the target and log in there. Default: 20 s.</summary>
     public TimeSpan UpstreamTimeout { get; init; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>How WireGuard is offered. Null: not at all, unless configured.</summary>
+    public WireGuardOptions? WireGuard { get; init; }
 }

@@ -23,6 +23,12 @@ internal static class GatewayOptionsReader
           --state-dir DIR             RELAY_STATE_DIR             default: ./.relay
           --gateway-http-listen H:P   RELAY_GATEWAY_HTTP_LISTEN   /healthz, /readyz, /metrics; default: none
           --drain-seconds N           RELAY_GATEWAY_DRAIN_SECONDS default: 30
+
+        WireGuard, off unless it has an address (see src/Relay.Gateway/WireGuard):
+          --wireguard-listen H:P      RELAY_WIREGUARD_LISTEN      [::]:32442 listens on IPv4 and IPv6; default: none
+          --wireguard-devices R,…     RELAY_WIREGUARD_DEVICES     default: 100.124.0.0/16,fd62:6f72:6465:7230::/64
+          --wireguard-resources R,…   RELAY_WIREGUARD_RESOURCES   default: 100.126.0.0/16,fd62:6f72:6465:7231::/64
+          --wireguard-mtu N           RELAY_WIREGUARD_MTU         1280 to 9000; default: 1420
         """;
 
     private static readonly (string Option, string Variable)[] s_settings =
@@ -36,6 +42,10 @@ internal static class GatewayOptionsReader
         ("--state-dir", "RELAY_STATE_DIR"),
         ("--gateway-http-listen", "RELAY_GATEWAY_HTTP_LISTEN"),
         ("--drain-seconds", "RELAY_GATEWAY_DRAIN_SECONDS"),
+        ("--wireguard-listen", "RELAY_WIREGUARD_LISTEN"),
+        ("--wireguard-devices", "RELAY_WIREGUARD_DEVICES"),
+        ("--wireguard-resources", "RELAY_WIREGUARD_RESOURCES"),
+        ("--wireguard-mtu", "RELAY_WIREGUARD_MTU"),
     ];
 
     /// <summary>Reads and checks all settings; every error at once.</summary>
@@ -97,6 +107,7 @@ internal static class GatewayOptionsReader
             }
         }
 
+        read = read with { WireGuard = WireGuardOptionsReader.Read(Value, Path.Combine(read.StateDirectory, $"gateway-{read.Name}", "wireguard.key"), found) };
         options = found.Count == 0 ? read : null;
         return options is not null;
     }
