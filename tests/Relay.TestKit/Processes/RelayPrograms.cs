@@ -12,6 +12,9 @@ public static class RelayPrograms
     /// <summary>The driver of faults; built only with the whole solution.</summary>
     public static string Chaos => Find("Relay.Chaos", "Relay.Chaos");
 
+    /// <summary>The gateway's WireGuard alone.</summary>
+    public static string WireGuardHost => Find("Relay.WireGuardHost", "Relay.WireGuardHost");
+
     private static string Find(string project, string program)
     {
         // .artifacts/bin/<test project>/<configuration>/ → .artifacts/bin/<project>/<configuration>/<program>

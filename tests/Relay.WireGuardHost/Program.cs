@@ -1,0 +1,36 @@
+using System.Net;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Relay.Gateway.WireGuard;
+using Relay.Gateway.WireGuard.Decisions;
+using Relay.Protocol.Hosting;
+using Relay.WireGuardHost;
+
+// Relay.WireGuardHost <listen> <key file> [mtu=N] [queues=N] [plain] [idle=milliseconds] [flows=N]
+var options = new WireGuardOptions { Listen = IPEndPoint.Parse(args[0]), KeyFile = args[1] };
+foreach (var argument in args[2..])
+{
+    var (name, value) = argument.Split('=') is [var n, var v] ? (n, int.Parse(v, null)) : (argument, 0);
+    options = name switch
+    {
+        "mtu" => options with { Mtu = value },
+        "queues" => options with { Queues = value },
+        "plain" => options with { Offload = false },
+        "idle" => options with { UdpIdle = TimeSpan.FromMilliseconds(value) },
+        "flows" => options with { MaxFlowsPerDevice = value },
+        _ => throw new ArgumentException($"{argument} is unknown."),
+    };
+}
+
+var given = new GivenByStdin();
+var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+builder.Logging.AddJsonLines();
+builder.Services.AddSingleton(TimeProvider.System);
+builder.Services.AddSingleton(options);
+builder.Services.AddSingleton<IDevices>(given);
+builder.Services.AddSingleton<IFlows>(given);
+builder.Services.AddHostedService<WireGuardService>();
+var host = builder.Build();
+// The console reads on the calling thread.
+_ = Task.Run(() => given.ReadAsync(Console.In));
+await host.RunAsync();
