@@ -10,6 +10,6 @@ internal sealed partial class WireGuardTunnel
     [LoggerMessage(EventId = 3404, Level = LogLevel.Information, Message = "wireguard stopped")]
     private static partial void LogStopped(ILogger logger, long packetsReceived, long packetsToKernel, long handshakesDropped);
 
-    [LoggerMessage(EventId = 3402, Level = LogLevel.Critical, Message = "a thread of wireguard failed")]
-    private static partial void LogThreadFailed(ILogger logger, Exception exception);
+    [LoggerMessage(EventId = 3402, Level = LogLevel.Critical, Message = "a turn of wireguard failed")]
+    private static partial void LogTurnFailed(ILogger logger, Exception exception);
 }

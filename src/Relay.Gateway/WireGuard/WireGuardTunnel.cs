@@ -40,7 +40,7 @@ internal sealed partial class WireGuardTunnel : IAsyncDisposable
     {
         (_options, _clock, _logger) = (options, clock, logger);
         _device = new WireGuardDevice(new WireGuardDeviceOptions { PrivateKey = privateKey, Epoch = clock.Epoch, Mtu = options.Mtu });
-        _devices = new DeviceTable(_device, options, clock);
+        _devices = new DeviceTable(_device, options, clock, logger);
         _admission = new FlowAdmission(_devices, flows, options, clock, logger);
     }
 
@@ -77,7 +77,8 @@ internal sealed partial class WireGuardTunnel : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
-        await Task.WhenAll(_tasks);
+        // Whatever a task ended with: what follows must happen.
+        await Task.WhenAll(_tasks).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _devices.EndFlows();
         // While packets are still carried, so that devices learn of the end.
         foreach (var flows in _tcp) await flows.WaitAsync(s_farewell);
@@ -175,5 +176,5 @@ internal sealed partial class WireGuardTunnel : IAsyncDisposable
         return disposable;
     }
 
-    private void Failed(Exception e) => LogThreadFailed(_logger, e);
+    private void Failed(Exception e) => LogTurnFailed(_logger, e);
 }

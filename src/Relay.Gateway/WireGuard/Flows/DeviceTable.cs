@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using Microsoft.Extensions.Logging;
 using Relay.Gateway.WireGuard.Decisions;
 using Relay.Protocol.WireGuard;
 
@@ -9,10 +10,12 @@ namespace Relay.Gateway.WireGuard.Flows;
 /// The devices there are: keeps the protocol's peers as <see cref="IDevices"/> says. Changes come from one caller at a time; reading is safe for
 /// concurrent use.
 /// </summary>
-internal sealed class DeviceTable(WireGuardDevice wireGuard, WireGuardOptions options, TunnelClock clock)
+internal sealed partial class DeviceTable(WireGuardDevice wireGuard, WireGuardOptions options, TunnelClock clock, ILogger logger)
 {
     // Long enough that the resets of its connections are encrypted and sent; the device can open nothing new meanwhile.
     private static readonly TimeSpan s_farewell = TimeSpan.FromMilliseconds(200);
+
+    private const int PresharedKeyLength = 32;
 
     private readonly Dictionary<Guid, ActiveDevice> _devices = [];
     private readonly ConcurrentDictionary<IPAddress, ActiveDevice> _byAddress = new();
@@ -34,6 +37,12 @@ internal sealed class DeviceTable(WireGuardDevice wireGuard, WireGuardOptions op
         {
             // Going down.
         }
+        catch (Exception e)
+        {
+            // SECURITY: who is not told of changes any more lets nobody in.
+            LogSourceFailed(logger, e);
+            Apply(new DevicesChange(IsComplete: true, [], []));
+        }
     }
 
     /// <summary>Ends all flows.</summary>
@@ -50,7 +59,11 @@ internal sealed class DeviceTable(WireGuardDevice wireGuard, WireGuardOptions op
             if (_devices.Remove(id, out var gone)) Remove(gone);
         }
 
-        foreach (var device in change.Present) Put(device);
+        foreach (var device in change.Present)
+        {
+            if (device.PresharedKey.Length is 0 or PresharedKeyLength) Put(device);
+            else LogUnusable(logger, device.Id);
+        }
     }
 
     private void Put(UserDevice device)

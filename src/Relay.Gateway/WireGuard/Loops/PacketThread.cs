@@ -3,23 +3,30 @@ namespace Relay.Gateway.WireGuard.Loops;
 /// <summary>A thread of its own that works until it is told to stop, which it looks at after each turn. Caller disposes: waits for its end.</summary>
 internal sealed class PacketThread : IDisposable
 {
+    // A fault that repeats must not fill the log or the processor.
+    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(100);
+
     private readonly Thread _thread;
-    private volatile bool _stops;
+    private readonly ManualResetEventSlim _stop = new();
 
     /// <param name="name">For debuggers and <c>ps -T</c>.</param>
     /// <param name="turn">Waits for work, a quarter of a second at most, and does it.</param>
-    /// <param name="failed">Told when a turn threw, which ends the thread.</param>
+    /// <param name="failed">Told when a turn threw. What it was about is lost, as packets may be; the thread goes on (L14).</param>
     public PacketThread(string name, Action turn, Action<Exception> failed)
     {
         _thread = new Thread(() =>
         {
-            try
+            while (!_stop.IsSet)
             {
-                while (!_stops) turn();
-            }
-            catch (Exception e)
-            {
-                failed(e);
+                try
+                {
+                    turn();
+                }
+                catch (Exception e)
+                {
+                    failed(e);
+                    _stop.Wait(s_pause);
+                }
             }
         })
         {
@@ -31,7 +38,8 @@ internal sealed class PacketThread : IDisposable
 
     public void Dispose()
     {
-        _stops = true;
+        _stop.Set();
         _thread.Join();
+        _stop.Dispose();
     }
 }
