@@ -219,11 +219,11 @@ public sealed class TcpSocketTests(OneSilo site)
     public async Task A_kill_and_the_policys_limit_end_a_session()
     {
         await using var echo = TcpService.Echo();
-        await PublishAsync("killed", echo.Port);
-        await using var killed = RunningProcess.Start("killed", RelayPrograms.Cli, ["client", "tcp", "--host", "killed"], site.Grid.CliEnvironment(site.Grid.Silos[0]));
+        await PublishAsync("raw-killed", echo.Port);
+        await using var killed = RunningProcess.Start("killed", RelayPrograms.Cli, ["client", "tcp", "--host", "raw-killed"], site.Grid.CliEnvironment(site.Grid.Silos[0]));
         await killed.WriteLineAsync("through");
         await killed.WaitForLineAsync("through");
-        await site.Grid.RelayAsync("session", "kill", "--socket", "killed");
+        await site.Grid.RelayAsync("session", "kill", "--socket", "raw-killed");
         Assert.Equal(1, await killed.WaitForExitAsync());
         Assert.Contains("the session was ended by admin@relay.local", killed.Output, StringComparison.Ordinal);
 

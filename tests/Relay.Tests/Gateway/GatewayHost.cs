@@ -23,11 +23,11 @@ internal sealed class GatewayHost : IAsyncDisposable
     private GatewayRuntime? _gateway;
     private Task _running = Task.CompletedTask;
 
-    private GatewayHost(ScriptedSilo silo, SshdServer? sshd) => (Silo, Sshd) = (silo, sshd);
+    private GatewayHost(ScriptedSilo silo) => Silo = silo;
 
     public ScriptedSilo Silo { get; }
 
-    public SshdServer? Sshd { get; }
+    public SshdServer? Sshd { get; private set; }
 
     public GatewayRuntime Gateway => _gateway!;
 
@@ -54,26 +54,19 @@ internal sealed class GatewayHost : IAsyncDisposable
     /// <param name="sshd">More lines of sshd_config.</param>
     public static async Task<GatewayHost> StartAsync(IEnumerable<string>? sshd = null, Func<GatewayOptions, GatewayOptions>? configure = null, bool withSshd = true)
     {
-        var host = new GatewayHost(await ScriptedSilo.StartAsync(), null);
+        var host = new GatewayHost(await ScriptedSilo.StartAsync());
         host._directory.Write("id", host._userKey.ExportOpenSsh("user"));
-        SshdServer? server = null;
         if (withSshd)
         {
-            server = await SshdServer.StartAsync(
+            host.Sshd = await SshdServer.StartAsync(
                 ["TrustedUserCAKeys {dir}/ca.pub", "AuthorizedPrincipalsFile {dir}/principals", "AcceptEnv *", .. sshd ?? []],
                 new Dictionary<string, string> { ["ca.pub"] = host._authority.PublicKey.ToLine("ca"), ["principals"] = "relay_ssh_signed\n" },
                 TestContext.Current.CancellationToken);
-            host.Silo.Target = new IPEndPoint(IPAddress.Loopback, server.Port);
+            host.Silo.Target = new IPEndPoint(IPAddress.Loopback, host.Sshd.Port);
         }
 
-        var result = new GatewayHost(host.Silo, server, host);
-        await result.StartGatewayAsync(configure);
-        return result;
-    }
-
-    private GatewayHost(ScriptedSilo silo, SshdServer? sshd, GatewayHost other) : this(silo, sshd)
-    {
-        (_directory, _authority, _userKey) = (other._directory, other._authority, other._userKey);
+        await host.StartGatewayAsync(configure);
+        return host;
     }
 
     /// <summary>Options of ssh, scp and sftp that make them use this gateway and nothing of the machine.</summary>
