@@ -4,6 +4,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 configuration=${CONFIGURATION:-Release}; configuration=${configuration,,}
 passed=0 failed=0 skipped=0 status=0
+failures=.artifacts/test-failures.txt
+: > "$failures"
 for project in Relay.Tests Relay.EndToEndTests; do
   log=".artifacts/test-$project.log"
   echo "== $project"
@@ -17,6 +19,9 @@ for project in Relay.Tests Relay.EndToEndTests; do
   [ "$(n Total)" -gt 0 ] || { echo "Error: $project ran no test"; status=1; }
   passed=$((passed + $(n Total) - bad - $(n Skipped)))
   failed=$((failed + bad)); skipped=$((skipped + $(n Skipped)))
+  # Each failed test with the first lines of its reason: what a log that shows only its end must still show.
+  grep -E -A 6 '^    .* \[FAIL\]$' "$log" | cut -c 1-400 >> "$failures"
 done
+cat "$failures"
 if [ "$skipped" -gt 0 ]; then echo "$passed passed, $failed failed, $skipped skipped"; else echo "$passed passed, $failed failed"; fi
 exit $status
