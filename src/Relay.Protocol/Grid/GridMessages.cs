@@ -9,13 +9,15 @@ namespace Relay.Protocol.Grid;
 /// <param name="Gateway">The gateway's name; must equal the name in its certificate.</param>
 /// <param name="Version">Software version, for the record only.</param>
 /// <param name="SshAddress">"host:port" that users dial.</param>
-public sealed record GatewayHello(string Gateway, string Version, string SshAddress);
+/// <param name="WireGuardAddress">"host:port" that devices send to; null: WireGuard is off.</param>
+public sealed record GatewayHello(string Gateway, string Version, string SshAddress, string? WireGuardAddress = null);
 
 /// <summary>Answer to <see cref="GatewayHello"/>.</summary>
 /// <param name="SshHostKey">OpenSSH private key (PEM): the one host key all gateways of the grid present.</param>
 /// <param name="Silos">Grid addresses "host:port" of the active silos.</param>
 /// <param name="Announced">The same with what a choice needs; null from a silo of an older version.</param>
-public sealed record GatewayWelcome(string SshHostKey, IReadOnlyList<string> Silos, SiloAnnouncements? Announced = null);
+/// <param name="WireGuard">What all gateways of the grid share; null from a silo of an older version.</param>
+public sealed record GatewayWelcome(string SshHostKey, IReadOnlyList<string> Silos, SiloAnnouncements? Announced = null, WireGuardNetwork? WireGuard = null);
 
 /// <summary>Asks who a proven key is: <c>POST /grid/v1/ssh/identify</c>. Sent only after the signature was verified, or with <paramref name="Proven"/> false to learn whether the key is acceptable at all.</summary>
 /// <param name="PublicKey">Key or certificate blob as in RFC 4253 §6.6 / PROTOCOL.certkeys, base64.</param>
@@ -37,7 +39,8 @@ public sealed record GridIdentity(Guid OrganizationId, Guid UserId, string Email
 /// <param name="Socket">Socket name as the user wrote it.</param>
 /// <param name="UpstreamUser">User name asked for on the target; null when the login name had none.</param>
 /// <param name="ClientVersion">The client's SSH identification string, for the record.</param>
-public sealed record OpenSessionRequest(string PublicKey, string Socket, string? UpstreamUser, string ClientIp, int ClientPort, string ClientVersion);
+/// <param name="Device">Whose tunnel the connection came through, which proves the user: <paramref name="PublicKey"/> is empty then. Null: the key proves who it is.</param>
+public sealed record OpenSessionRequest(string PublicKey, string Socket, string? UpstreamUser, string ClientIp, int ClientPort, string ClientVersion, Guid? Device = null);
 
 /// <summary>Answer to <see cref="OpenSessionRequest"/>: a denial is an answer, not an error.</summary>
 /// <param name="Message">Text for the user, one or more lines: on denial which clause and fact were missing, with the decision id.</param>
@@ -136,5 +139,11 @@ public sealed record GridError(string ErrorMessage, int StatusCode, string Code,
 [JsonSerializable(typeof(PeerHeartbeatAnswer))]
 [JsonSerializable(typeof(PeerRenewal))]
 [JsonSerializable(typeof(PeerRenewalAnswer))]
+[JsonSerializable(typeof(DevicesMessage))]
+[JsonSerializable(typeof(DeviceReports))]
+[JsonSerializable(typeof(OpenFlowRequest))]
+[JsonSerializable(typeof(OpenFlowResponse))]
+[JsonSerializable(typeof(ResolveRequest))]
+[JsonSerializable(typeof(ResolveResponse))]
 [JsonSerializable(typeof(GridError))]
 public sealed partial class GridJson : JsonSerializerContext;

@@ -45,6 +45,18 @@ public static class GridRoutes
     /// <summary>One gzip'd run of asciicast v2 lines; idempotent by (session, recording, seq). The first chunk of a recording carries the header line. Query <c>last=true</c> ends the recording; <c>title=</c> (≤ 200 characters) with chunk 0 names it. At most 256 KiB compressed and 4 MiB inflated.</summary>
     public static string RecordingChunk(Guid session, int recording, int seq) => $"{Sessions}/{session}/recordings/{recording}/chunks/{seq}";
 
+    /// <summary>Server-streamed NDJSON of <see cref="DevicesMessage"/>: all devices of the grid, and from then on what changes. Method GET.</summary>
+    public const string Devices = "/grid/v1/gateway/devices";
+
+    /// <summary>See <see cref="DeviceReports"/>.</summary>
+    public const string DeviceReport = "/grid/v1/gateway/device_reports";
+
+    /// <summary>See <see cref="OpenFlowRequest"/>.</summary>
+    public const string Flows = "/grid/v1/flows";
+
+    /// <summary>See <see cref="ResolveRequest"/>.</summary>
+    public const string Resolve = "/grid/v1/resolve";
+
     /// <summary>Silo to silo, see <see cref="Grid.PeerHeartbeat"/>.</summary>
     public const string PeerHeartbeat = "/grid/v1/peers/heartbeat";
 
