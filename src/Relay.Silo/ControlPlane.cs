@@ -55,6 +55,7 @@ internal sealed class ControlPlane : IAsyncDisposable
             var isNew = !await GridBootstrap.IsDoneAsync(database.DataSource, cancellationToken);
             var vault = new SecretVault(await MasterKey.LoadAsync(options.MasterKeyFile, mayCreate: isNew, cancellationToken));
             var first = isNew ? await GridBootstrap.RunAsync(database.DataSource, vault, passwords, options.BootstrapFile, time, cancellationToken) : null;
+            await GridWireGuardKey.EnsureAsync(database.DataSource, vault, cancellationToken);
             var rows = await GridAuthorities.ReadAsync(database.DataSource, cancellationToken);
             return new ControlPlane(database, vault, rows, GridAuthorities.Open(rows, vault, time), passwords, new ReadOnlyStart(null, time.GetUtcNow()), first);
         }

@@ -18,6 +18,9 @@ internal sealed record AuthorityRows
         public byte[] SigningKey { get; init; } = [];
 
         public byte[] GatewayHostKey { get; init; } = [];
+
+        /// <summary>Null: what a silo of an older version left on disk.</summary>
+        public byte[]? WireGuardKey { get; init; }
     }
 
     internal sealed class OrganizationRow

@@ -11,6 +11,7 @@ using Relay.Protocol.Crypto;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Ssh;
 using Relay.Protocol.Tokens;
+using Relay.Protocol.WireGuard;
 using Relay.Silo.Secrets;
 using Relay.Silo.Storage;
 
@@ -22,10 +23,11 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
     private readonly X509Certificate2 _ca;
     private readonly Ed25519PrivateKey _signingKey;
     private readonly string _caPin;
+    private readonly byte[] _wireGuardKey;
     private readonly FrozenDictionary<Guid, OrganizationKeys> _organizations;
     private readonly TimeProvider _time;
 
-    private GridAuthorities(Guid gridId, X509Certificate2 ca, Ed25519PrivateKey signingKey, SshPrivateKey gatewayHostKey, FrozenDictionary<Guid, OrganizationKeys> organizations, TimeProvider time)
+    private GridAuthorities(Guid gridId, X509Certificate2 ca, Ed25519PrivateKey signingKey, SshPrivateKey gatewayHostKey, byte[] wireGuardKey, FrozenDictionary<Guid, OrganizationKeys> organizations, TimeProvider time)
     {
         GridId = gridId;
         _ca = ca;
@@ -33,6 +35,8 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
         _caPin = GridCertificates.AuthorityPin(ca);
         _signingKey = signingKey;
         GatewayHostKey = gatewayHostKey;
+        _wireGuardKey = wireGuardKey;
+        WireGuardPublicKey = wireGuardKey.Length == 0 ? null : WireGuardPrivateKey.PublicKey(wireGuardKey);
         _organizations = organizations;
         _time = time;
     }
@@ -43,11 +47,15 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
 
     public SshPrivateKey GatewayHostKey { get; }
 
+    public ReadOnlyMemory<byte> WireGuardKey => _wireGuardKey;
+
+    public WireGuardPublicKey? WireGuardPublicKey { get; }
+
     /// <summary>Reads the keys of a grid that was set up before.</summary>
     public static async Task<AuthorityRows> ReadAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        var grid = await connection.QuerySingleAsync<AuthorityRows.GridRow>(new CommandDefinition("SELECT grid_id, ca_certificate, ca_key, signing_key, gateway_host_key FROM grid", cancellationToken: cancellationToken));
+        var grid = await connection.QuerySingleAsync<AuthorityRows.GridRow>(new CommandDefinition("SELECT grid_id, ca_certificate, ca_key, signing_key, gateway_host_key, wireguard_key FROM grid", cancellationToken: cancellationToken));
         var organizations = await connection.QueryAsync<AuthorityRows.OrganizationRow>(new CommandDefinition("SELECT organization_id, user_ca, ssh_ca, user_ca_public, ssh_ca_public FROM organization", cancellationToken: cancellationToken));
         return new AuthorityRows { Grid = grid, Organizations = organizations.AsList() };
     }
@@ -69,6 +77,7 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
                 OpenCa(grid, vault),
                 OpenSigningKey(grid, vault),
                 OpenSshKey(vault, SecretPlace.Grid("gateway_host_key", grid.GridId), grid.GatewayHostKey),
+                grid.WireGuardKey is { } wireGuard ? vault.Open(GridWireGuardKey.Place(grid.GridId), wireGuard) : [],
                 rows.Organizations.ToFrozenDictionary(o => o.OrganizationId, o => new OrganizationKeys(
                     OpenSshKey(vault, SecretPlace.Organization("user_ca", o.OrganizationId), o.UserCa),
                     OpenSshKey(vault, SecretPlace.Organization("ssh_ca", o.OrganizationId), o.SshCa),
@@ -169,6 +178,7 @@ internal sealed class GridAuthorities : IAuthorities, IDisposable
         GridCa.Dispose();
         _signingKey.Dispose();
         GatewayHostKey.Dispose();
+        CryptographicOperations.ZeroMemory(_wireGuardKey);
         foreach (var keys in _organizations.Values)
         {
             keys.UserCa.Dispose();

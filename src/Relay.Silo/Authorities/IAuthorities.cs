@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography.X509Certificates;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Ssh;
+using Relay.Protocol.WireGuard;
 
 namespace Relay.Silo.Authorities;
 
@@ -18,6 +19,12 @@ internal interface IAuthorities
 
     /// <summary>The one SSH host key that all gateways of the grid present.</summary>
     SshPrivateKey GatewayHostKey { get; }
+
+    /// <summary>The one WireGuard static private key that all gateways of the grid have: 32 bytes. Empty: this silo was started from what an older version left on disk.</summary>
+    ReadOnlyMemory<byte> WireGuardKey { get; }
+
+    /// <summary>Its public key, which devices know; null when it is empty.</summary>
+    WireGuardPublicKey? WireGuardPublicKey { get; }
 
     /// <summary>Issues a leaf for a key that is known to be the peer's; see <see cref="GridCertificates.Issue"/> for what it refuses.</summary>
     /// <param name="notBefore">Its validity begins then at the earliest; null: <see cref="GridCertificates.ClockSkew"/> ago.</param>

@@ -120,6 +120,7 @@ internal sealed partial class SiloHost : IAsyncDisposable
         builder.WebHost.UseKestrel(kestrel => ConfigureApi(kestrel, options));
         builder.Services.AddRouting();
         builder.Services.AddSingleton(options);
+        builder.Services.AddSingleton(options.Network);
         builder.Services.AddSingleton(endpoints);
         builder.Services.AddSingleton<DrainState>();
         builder.Services.AddSingleton(time);

@@ -1,4 +1,5 @@
 using System.Net;
+using Relay.Silo.Devices;
 
 namespace Relay.Silo.Hosting;
 
@@ -64,6 +65,9 @@ internal sealed record SiloOptions
 
     /// <summary>How long sessions that go through this silo may go on after SIGTERM. Zero ends them at once. Default: 5 minutes.</summary>
     public TimeSpan DrainTime { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Addresses and names that WireGuard devices have and see. All silos of a grid have the same.</summary>
+    public DeviceNetwork Network { get; init; } = DeviceNetwork.Default;
 
     /// <summary>Least severe level that is logged. Default: information.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;

@@ -28,6 +28,9 @@ internal sealed class SiloOptionsReader
         ("bootstrap-file", "write the first administrator's password there (0600), not to standard output; default: none"),
         ("spool-limit-mib", "history that may wait in STATE_DIR/spool while the database is away, in MiB; default 1024"),
         ("snapshot-max-age-minutes", "how old the last snapshot in STATE_DIR/snapshot may be for a start without the database; default 60; 0 keeps none"),
+        (DeviceNetworkReader.Devices, "addresses of WireGuard devices, alike on all silos; default 100.124.0.0/16,fd62:6f72:6465:7230::/64"),
+        (DeviceNetworkReader.Resources, "addresses that devices reach sockets at; default 100.126.0.0/16,fd62:6f72:6465:7231::/64"),
+        (DeviceNetworkReader.Suffix, "what the names of sockets end with for devices; default relay"),
         ("drain-seconds", "how long sessions may go on after SIGTERM; default 300; a second signal ends them at once"),
         ("log-level", "trace, debug, information (default), warning, error"),
         .. GrainHostSettings.Known,
@@ -148,6 +151,7 @@ internal sealed class SiloOptionsReader
             SpoolLimitBytes = SpoolLimit(),
             SnapshotMaxAge = SnapshotAge(),
             DrainTime = Drain(),
+            Network = DeviceNetworkReader.Read(Value, Fail),
             LogLevel = Level(),
         };
     }

@@ -48,11 +48,14 @@ internal sealed class SessionAuthorizer(SnapshotCell snapshots, TimeProvider tim
     }
 
     // A certificate's own end is not looked at here: it proves who logs in, and what ends a login later is a write to the
-    // organization or the session's maximum duration. A withdrawn key or a replaced CA is such a write.
+    // organization or the session's maximum duration. A withdrawn key or a replaced CA is such a write. Nor is the end of a device's
+    // login: flows do not begin after it, those there are go on. A device that is revoked or gone is not in the snapshot.
     private static bool Holds(OrgSnapshot snapshot, SessionFacts session) => session.Credential.Kind switch
     {
         SessionCredential.CertificateKind => session.Credential.Fingerprint == snapshot.UserCa.Fingerprint,
         SessionCredential.KeyKind => snapshot.Keys.TryGetValue(session.Credential.Fingerprint, out var owner) && owner == session.UserId,
+        SessionCredential.DeviceKind => Guid.TryParseExact(session.Credential.Id, "D", out var id)
+            && snapshot.Devices.TryGetValue(id, out var device) && device.UserId == session.UserId && device.PublicKey == session.Credential.Fingerprint,
         _ => false,
     };
 }

@@ -1,15 +1,20 @@
 using System.Net;
+using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.Sessions;
 
 /// <summary>Which credential proved the user when the session began.</summary>
-/// <param name="Kind">"certificate" or "key".</param>
-/// <param name="Id">For people: certificate's key id and serial, or the key's fingerprint.</param>
-/// <param name="Fingerprint">What must still hold while the session lives: the user CA's key for a certificate, the registered key itself for a key.</param>
+/// <param name="Kind">"certificate", "key" or "device".</param>
+/// <param name="Id">Certificate: key id and serial, for people; key: its fingerprint; device: its id, "D" form, by which the history is asked.</param>
+/// <param name="Fingerprint">What must still hold while the session lives: the user CA's key for a certificate, the registered key itself for a key, a device's public key in base64.</param>
 internal sealed record SessionCredential(string Kind, string Id, string Fingerprint)
 {
     public const string CertificateKind = "certificate";
     public const string KeyKind = "key";
+    public const string DeviceKind = "device";
+
+    /// <summary>The user's WireGuard device: whoever sends through its tunnel is its user.</summary>
+    public static SessionCredential Of(OrgDevice device) => new(DeviceKind, device.Id.ToString("D"), device.PublicKey);
 }
 
 /// <summary>What never changes about a session, as its row has it.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Net;
 using Relay.Policy;
 using Relay.Protocol.Ssh;
 
@@ -23,6 +24,9 @@ internal sealed record OrgSocket(SocketFacts Facts, SocketTarget? Target, byte[]
 
     public string Name => Facts.Name;
 
+    /// <summary>Where WireGuard devices of its organization reach it, at most one of each family.</summary>
+    public IReadOnlyList<IPAddress> Addresses { get; init; } = [];
+
     /// <summary>
     /// Whether a user who asks for that destination means what a raw TCP socket leads to: its name, or its DNS name, and one of its
     /// ports, or 0 for whichever it has.
@@ -42,6 +46,13 @@ internal sealed record OrgConnector(Guid Id, string Name, string? SshHostKey);
 /// <summary>A connector's token as the tunnels that were opened with it see it.</summary>
 /// <param name="ExpiresAt">Null: never.</param>
 internal sealed record OrgConnectorToken(bool Revoked, DateTimeOffset? ExpiresAt);
+
+/// <summary>A WireGuard device that may have a tunnel; one that was revoked is none.</summary>
+/// <param name="PublicKey">32 bytes, base64.</param>
+/// <param name="Addresses">Inside the tunnel, at most one of each family.</param>
+/// <param name="LoginValidUntil">No flow begins from then on, while those there are go on; nothing is written when it comes. Null: never.</param>
+/// <param name="SealedPresharedKey">Stays sealed in memory; null: none.</param>
+internal sealed record OrgDevice(Guid Id, Guid UserId, string Name, string PublicKey, IReadOnlyList<IPAddress> Addresses, DateTimeOffset? LoginValidUntil, byte[]? SealedPresharedKey);
 
 /// <summary>Everything of one organization that a decision may depend on, at one version. Immutable; swapped whole.</summary>
 internal sealed class OrgSnapshot
@@ -67,6 +78,11 @@ internal sealed class OrgSnapshot
 
     /// <summary>By name, whatever the case.</summary>
     public required FrozenDictionary<string, OrgSocket> SocketsByName { get; init; }
+
+    /// <summary>By the addresses that devices dial; an IPv4 address in its own form.</summary>
+    public required FrozenDictionary<IPAddress, OrgSocket> SocketsByAddress { get; init; }
+
+    public required FrozenDictionary<Guid, OrgDevice> Devices { get; init; }
 
     /// <summary>All tokens of all connectors; one that is not here went with its connector.</summary>
     public required FrozenDictionary<Guid, OrgConnectorToken> ConnectorTokens { get; init; }

@@ -30,26 +30,41 @@ internal sealed class SnapshotCell
             && snapshot.Users.TryGetValue(owner, out user);
     }
 
+    /// <summary>A device by its id, with the organization whose it is. False: there is none, or it was revoked, or its user is gone.</summary>
+    public bool TryFindDevice(Guid deviceId, [NotNullWhen(true)] out OrgSnapshot? snapshot, [NotNullWhen(true)] out OrgDevice? device, [NotNullWhen(true)] out OrgUser? user)
+    {
+        (device, user) = (null, null);
+        return _index.ByDevice.TryGetValue(deviceId, out snapshot)
+            && snapshot.Devices.TryGetValue(deviceId, out device)
+            && snapshot.Users.TryGetValue(device.UserId, out user);
+    }
+
+    /// <summary>All organizations, each at one version.</summary>
+    public IEnumerable<OrgSnapshot> All => _index.ById.Values;
+
     /// <summary>Puts a new version in place. Called by one feed only.</summary>
     internal void Swap(OrgSnapshot snapshot) => _index = Index.From(_index.ById.SetItem(snapshot.OrganizationId, snapshot));
 
     /// <summary>Forgets a deleted organization. Called by one feed only.</summary>
     internal void Remove(Guid organizationId) => _index = Index.From(_index.ById.Remove(organizationId));
 
-    private sealed record Index(ImmutableDictionary<Guid, OrgSnapshot> ById, FrozenDictionary<string, OrgSnapshot> ByUserCa, FrozenDictionary<string, OrgSnapshot> ByKey)
+    private sealed record Index(ImmutableDictionary<Guid, OrgSnapshot> ById, FrozenDictionary<string, OrgSnapshot> ByUserCa, FrozenDictionary<string, OrgSnapshot> ByKey, Dictionary<Guid, OrgSnapshot> ByDevice)
     {
         public static readonly Index Empty = From(ImmutableDictionary<Guid, OrgSnapshot>.Empty);
 
         public static Index From(ImmutableDictionary<Guid, OrgSnapshot> byId)
         {
             var byKey = new Dictionary<string, OrgSnapshot>(StringComparer.Ordinal);
+            var byDevice = new Dictionary<Guid, OrgSnapshot>();
             foreach (var snapshot in byId.Values)
             {
                 foreach (var fingerprint in snapshot.Keys.Keys)
                     byKey[fingerprint] = snapshot;
+                foreach (var device in snapshot.Devices.Keys)
+                    byDevice[device] = snapshot;
             }
 
-            return new Index(byId, byId.Values.ToFrozenDictionary(s => s.UserCa.Fingerprint, StringComparer.Ordinal), byKey.ToFrozenDictionary(StringComparer.Ordinal));
+            return new Index(byId, byId.Values.ToFrozenDictionary(s => s.UserCa.Fingerprint, StringComparer.Ordinal), byKey.ToFrozenDictionary(StringComparer.Ordinal), byDevice);
         }
     }
 }

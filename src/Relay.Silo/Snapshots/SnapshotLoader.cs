@@ -8,6 +8,7 @@ using Npgsql;
 using Relay.Policy;
 using Relay.Protocol.Ssh;
 using Relay.Silo.Authorities;
+using Relay.Silo.Devices;
 using Relay.Silo.Sessions;
 using Relay.Silo.Storage;
 
@@ -19,7 +20,7 @@ namespace Relay.Silo.Snapshots;
 internal sealed record StoreHeads(IReadOnlyDictionary<Guid, long> Versions, IReadOnlyList<RevokedGateway>? RevokedGateways);
 
 /// <summary>Reads one organization at one version: from the store, or through a peer while only this silo's way to it is cut. Safe for concurrent use.</summary>
-internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreThroughPeer peers, ILogger<SnapshotLoader> logger)
+internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreThroughPeer peers, DeviceNetwork network, ILogger<SnapshotLoader> logger)
 {
     // A document is parsed once for as long as its text stays the same: a change rarely changes more than one.
     private readonly ConcurrentDictionary<Guid, Dictionary<Guid, (string Text, PolicyDocument Document)>> _documents = new();
@@ -60,11 +61,12 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
             SELECT user_id, email, role FROM app_user WHERE organization_id = @organizationId;
             SELECT m.user_id, g.group_id, g.display_name FROM group_member m JOIN user_group g USING (group_id) WHERE g.organization_id = @organizationId;
             SELECT k.fingerprint, k.user_id FROM user_ssh_key k JOIN app_user u USING (user_id) WHERE u.organization_id = @organizationId;
-            SELECT socket_id, name, socket_type, tags, recording_enabled, upstream, upstream_secrets, host_keys FROM socket WHERE organization_id = @organizationId;
+            SELECT socket_id, name, socket_type, tags, recording_enabled, upstream, upstream_secrets, host_keys, resource_index FROM socket WHERE organization_id = @organizationId;
             SELECT s.socket_id, c.connector_id, c.name, nullif(c.metadata->>'ssh_host_key', '') AS ssh_host_key FROM socket_connector s JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId ORDER BY c.name;
             SELECT t.token_id, t.revoked_at IS NOT NULL AS revoked, t.expires_at FROM connector_token t JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId;
             SELECT policy_id, name, org_wide, policy_data, tag_rules, expires_at FROM policy WHERE organization_id = @organizationId;
             SELECT p.policy_id, p.socket_id FROM policy_socket p JOIN policy USING (policy_id) WHERE organization_id = @organizationId;
+            SELECT d.device_id, d.user_id, d.name, d.public_key, d.preshared_key, d.login_valid_until, a.address_index FROM device d JOIN device_address a USING (device_id) WHERE d.organization_id = @organizationId AND d.revoked_at IS NULL AND a.released_at IS NULL;
             """,
             new { organizationId },
             transaction,
@@ -82,6 +84,7 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
             Tokens = (await results.ReadAsync<SnapshotRows.TokenRow>()).AsList(),
             Policies = (await results.ReadAsync<SnapshotRows.PolicyRow>()).AsList(),
             Attachments = (await results.ReadAsync<SnapshotRows.AttachmentRow>()).AsList(),
+            Devices = (await results.ReadAsync<SnapshotRows.DeviceRow>()).AsList(),
         };
     }
 
@@ -108,6 +111,8 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
             Keys = rows.Keys.ToFrozenDictionary(k => k.Fingerprint, k => k.UserId, StringComparer.Ordinal),
             Sockets = socketFacts.ToFrozenDictionary(s => s.Id),
             SocketsByName = socketFacts.ToFrozenDictionary(s => s.Name, StringComparer.OrdinalIgnoreCase),
+            SocketsByAddress = socketFacts.SelectMany(s => s.Addresses, KeyValuePair.Create).ToFrozenDictionary(p => p.Value, p => p.Key),
+            Devices = rows.Devices.ToFrozenDictionary(d => d.DeviceId, Device),
             ConnectorTokens = rows.Tokens.ToFrozenDictionary(t => t.TokenId, t => new OrgConnectorToken(t.Revoked, t.ExpiresAt)),
             Policies = CompiledPolicies.Compile(organizationId, head.Version, Policies(organizationId, rows.Policies, attached)),
         };
@@ -125,7 +130,10 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
         return set;
     }
 
-    private static OrgSocket Socket(SnapshotRows.SocketRow row, IReadOnlyList<OrgConnector> connectors)
+    private OrgDevice Device(SnapshotRows.DeviceRow row) =>
+        new(row.DeviceId, row.UserId, row.Name, Convert.ToBase64String(row.PublicKey), network.OfDevice(row.AddressIndex), row.LoginValidUntil, row.PresharedKey);
+
+    private OrgSocket Socket(SnapshotRows.SocketRow row, IReadOnlyList<OrgConnector> connectors)
     {
         // What policies judge the socket as is what it carries, or nothing.
         var target = SocketTarget.TryRead(row.Upstream) is { } read && read.SocketType == row.SocketType ? read : null;
@@ -133,7 +141,10 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
         // Where the connector's own user is used, the socket decides who: empty, so that allowed_usernames does not count.
         var username = target is { UsesConnectorUser: true } ? "" : target?.DefinedUsername;
         var facts = new SocketFacts(row.SocketId, row.Name, row.SocketType, tags.ToFrozenDictionary(StringComparer.Ordinal), username);
-        return new OrgSocket(facts, target, row.UpstreamSecrets, row.HostKeys, row.RecordingEnabled && target is not { IsRaw: true }, connectors);
+        return new OrgSocket(facts, target, row.UpstreamSecrets, row.HostKeys, row.RecordingEnabled && target is not { IsRaw: true }, connectors)
+        {
+            Addresses = network.OfSocket(row.ResourceIndex),
+        };
     }
 
     private List<PolicyEntry> Policies(Guid organizationId, IReadOnlyList<SnapshotRows.PolicyRow> rows, ILookup<Guid, Guid> attached)

@@ -23,6 +23,9 @@ internal sealed record SnapshotRows
 
     public required IReadOnlyList<AttachmentRow> Attachments { get; init; }
 
+    /// <summary>Those that are not revoked. Empty from a silo of an older version.</summary>
+    public IReadOnlyList<DeviceRow> Devices { get; init => field = value ?? []; } = [];
+
     internal sealed class HeadRow
     {
         public Guid OrganizationId { get; init; }
@@ -76,6 +79,9 @@ internal sealed record SnapshotRows
         public byte[]? UpstreamSecrets { get; init; }
 
         public string[] HostKeys { get; init; } = [];
+
+        /// <summary>0 from a silo of an older version: no address.</summary>
+        public int ResourceIndex { get; init; }
     }
 
     internal sealed class SocketConnectorRow
@@ -118,6 +124,23 @@ internal sealed record SnapshotRows
         public Guid PolicyId { get; init; }
 
         public Guid SocketId { get; init; }
+    }
+
+    internal sealed class DeviceRow
+    {
+        public Guid DeviceId { get; init; }
+
+        public Guid UserId { get; init; }
+
+        public string Name { get; init; } = "";
+
+        public byte[] PublicKey { get; init; } = [];
+
+        public byte[]? PresharedKey { get; init; }
+
+        public DateTimeOffset? LoginValidUntil { get; init; }
+
+        public int AddressIndex { get; init; }
     }
 }
 

@@ -22,6 +22,7 @@ public sealed class GridBootstrapTests : IDisposable
         var silos = await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => OpenAsync(database)));
         Assert.Single(silos, s => s.FirstPassword is not null);
         Assert.Single(silos.Select(s => s.Authorities.GridId).Distinct());
+        Assert.Single(silos.Select(s => Convert.ToHexString(s.Authorities.WireGuardKey.Span)).Distinct());
         await using var connection = await database.DataSource.OpenConnectionAsync(Cancel);
         Assert.Equal(1, await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM organization"));
         Assert.Equal(1, await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM app_user"));
@@ -43,6 +44,32 @@ public sealed class GridBootstrapTests : IDisposable
         await using var second = await OpenAsync(database);
         Assert.Null(second.FirstPassword);
         Assert.Equal(ca, second.Authorities.GridCa.Thumbprint);
+    }
+
+    [Fact]
+    public async Task A_grid_of_an_older_version_gets_a_wireguard_key_and_silos_that_start_at_once_agree_on_it()
+    {
+        await using var database = await PrivatePostgres.CreateAsync();
+        await using (await OpenAsync(database))
+        {
+        }
+
+        await using (var connection = await database.DataSource.OpenConnectionAsync(Cancel))
+            await connection.ExecuteAsync("UPDATE grid SET wireguard_key = NULL");
+        var silos = await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => OpenAsync(database)));
+        var key = Assert.Single(silos.Select(s => Convert.ToBase64String(s.Authorities.WireGuardKey.Span)).Distinct());
+        Assert.Equal(44, key.Length);
+        Assert.Equal(Relay.Protocol.WireGuard.WireGuardPrivateKey.PublicKey(Convert.FromBase64String(key)), silos[0].Authorities.WireGuardPublicKey);
+        foreach (var silo in silos)
+            await silo.DisposeAsync();
+        await using var next = await OpenAsync(database);
+        Assert.Equal(key, Convert.ToBase64String(next.Authorities.WireGuardKey.Span));
+
+        // What an older version left on disk has none.
+        var rows = next.AuthorityRows;
+        var old = new Relay.Silo.Authorities.AuthorityRows { Grid = new() { GridId = rows.Grid.GridId, CaCertificate = rows.Grid.CaCertificate, CaKey = rows.Grid.CaKey, SigningKey = rows.Grid.SigningKey, GatewayHostKey = rows.Grid.GatewayHostKey }, Organizations = rows.Organizations };
+        using var without = Relay.Silo.Authorities.GridAuthorities.Open(old, next.Vault, TimeProvider.System);
+        Assert.Equal((true, null), (without.WireGuardKey.IsEmpty, without.WireGuardPublicKey));
     }
 
     [Fact]

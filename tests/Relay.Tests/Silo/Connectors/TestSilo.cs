@@ -13,6 +13,7 @@ using Relay.Policy;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Tunnel;
 using Relay.Silo.Connectors;
+using Relay.Silo.Devices;
 using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
@@ -123,7 +124,7 @@ internal sealed class TestSilo : IAsyncDisposable
         var acks = new SnapshotAcks(new OwnSnapshotAcks(new SnapshotAckStore(grid.Postgres.DataSource), new NoWayThroughPeers(), identity), new RevocationMetrics(), time, NullLogger<SnapshotAcks>.Instance);
         var start = new ReadOnlyStart(null, time.GetUtcNow());
         var kept = new LocalSnapshotKeeper(null, null!, null!, identity.Address, start, time, NullLogger<LocalSnapshotKeeper>.Instance);
-        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, new NoWayThroughPeers(), NullLogger<SnapshotLoader>.Instance), signals, store, [tokens], acks, kept, start, new NoPeerAnswers(), new RevokedGateways(new GatewaySubscriptions(time)), time, NullLogger<SnapshotFeed>.Instance);
+        var feed = new SnapshotFeed(cell, new SnapshotLoader(grid.Postgres.DataSource, new NoWayThroughPeers(), DeviceNetwork.Default, NullLogger<SnapshotLoader>.Instance), signals, store, [tokens], acks, kept, start, new NoPeerAnswers(), new RevokedGateways(new GatewaySubscriptions(time)), time, NullLogger<SnapshotFeed>.Instance);
         Microsoft.Extensions.Hosting.IHostedService[] background = [signals, tokens, acks, feed];
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);
