@@ -11,6 +11,9 @@ public interface ISshServerAuthenticator
     /// </summary>
     ValueTask<bool> IsAcceptableAsync(SshAuthRequest request, CancellationToken cancellationToken);
 
-    /// <summary>Called only after the signature over the session id was verified with the request's own key (L4).</summary>
+    /// <summary>
+    /// Called only after the signature over the session id was verified with the request's own key (L4); with
+    /// <see cref="SshServerOptions.AsksAboutNone"/> also for method "none", which has no key and proves nothing by itself.
+    /// </summary>
     ValueTask<SshAuthOutcome> AuthenticateAsync(SshAuthRequest request, CancellationToken cancellationToken);
 }

@@ -14,11 +14,12 @@ internal enum SshServerAuthStep
 }
 
 /// <summary>
-/// Server side of RFC 4252, method "publickey" only, without I/O. Each request stands alone: nothing of one is kept
-/// for the next, and the proven user and key are those of the one request whose signature verified (L4).
+/// Server side of RFC 4252, method "publickey" and, where it is asked about, "none", without I/O. Each request stands alone: nothing of one is kept
+/// for the next, and the proven user and key are those of the one request whose signature verified (L4), or that needed none.
 /// Not thread-safe.
 /// </summary>
-internal sealed class SshServerAuth(SshTransport transport, int maximumFailures)
+/// <param name="asksAboutNone">See <see cref="SshServerOptions.AsksAboutNone"/>.</param>
+internal sealed class SshServerAuth(SshTransport transport, int maximumFailures, bool asksAboutNone = false)
 {
     private const string ConnectionService = "ssh-connection";
     private const int QueriesPerConnection = 64;
@@ -48,6 +49,12 @@ internal sealed class SshServerAuth(SshTransport transport, int maximumFailures)
             throw new SshException(SshDisconnectReason.ServiceNotAvailable, "Only the service ssh-connection is available.");
         if (++_requests > QueriesPerConnection)
             throw NoMore();
+        if (asksAboutNone && request.Method == "none")
+        {
+            Pending = new(request.User, request.Method, null, null, transport.PeerVersion);
+            return SshServerAuthStep.Proof;
+        }
+
         if (request.Method != "publickey")
         {
             // "none" asks for the list of methods (RFC 4252 §5.2) and is no failed attempt.

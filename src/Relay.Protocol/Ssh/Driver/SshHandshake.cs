@@ -79,7 +79,7 @@ internal static class SshHandshake
 
     private static async Task<string> AuthenticateAsync(SshLink link, SshServerOptions options, ISshServerAuthenticator authenticator, CancellationToken token)
     {
-        var auth = new SshServerAuth(link.Transport, options.MaxAuthAttempts);
+        var auth = new SshServerAuth(link.Transport, options.MaxAuthAttempts, options.AsksAboutNone);
         while (auth.AuthenticatedUser is null)
         {
             var payload = await link.ReceiveAsync(null, token).ConfigureAwait(false);

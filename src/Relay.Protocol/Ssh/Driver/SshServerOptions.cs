@@ -15,6 +15,12 @@ public sealed record SshServerOptions
     /// <summary>Failed attempts at which the connection ends. Keys merely offered do not count. Default: 6.</summary>
     public int MaxAuthAttempts { get; init; } = 6;
 
+    /// <summary>
+    /// Whatever the connection came through has proven its user already: method "none" (RFC 4252 §5.2) is the authenticator's to judge, which is
+    /// otherwise refused unseen. Default: false.
+    /// </summary>
+    public bool AsksAboutNone { get; init; }
+
     /// <summary>Channels the peer may have open at a time; more are refused with RESOURCE_SHORTAGE. Default: 128.</summary>
     public int MaxChannels { get; init; } = 128;
 

@@ -147,6 +147,27 @@ public sealed class SshServerAuthTests : IDisposable
         Assert.Equal(expected, Answer());
     }
 
+    [Fact]
+    public void None_is_the_authenticators_to_judge_only_where_the_connection_says_so()
+    {
+        Assert.Equal(SshServerAuthStep.Continue, Handle(Request("alice", "none")));
+        using var pair = new TransportPair();
+        pair.Shake();
+        var auth = new SshServerAuth(pair.Server, 3, asksAboutNone: true);
+        auth.Handle(ServiceRequest("ssh-userauth"));
+        Assert.Equal(SshServerAuthStep.Proof, auth.Handle(Request("alice", "none")));
+        Assert.Equal(("alice", "none", null, null), (auth.Pending!.User, auth.Pending.Method, auth.Pending.Key, auth.Pending.Certificate));
+        auth.AnswerProof(default);
+        Assert.Null(auth.AuthenticatedUser);
+        // Other methods are what they are elsewhere.
+        Assert.Equal(SshServerAuthStep.Continue, auth.Handle(Request("alice", "password")));
+        Assert.Equal(SshServerAuthStep.Query, auth.Handle(Offer("alice", TestKeys.User)));
+        auth.AnswerQuery(true);
+        Assert.Equal(SshServerAuthStep.Proof, auth.Handle(Request("bob", "none")));
+        auth.AnswerProof(SshAuthOutcome.Accept());
+        Assert.Equal("bob", auth.AuthenticatedUser);
+    }
+
     [Theory]
     [InlineData("password")]
     [InlineData("keyboard-interactive")]
