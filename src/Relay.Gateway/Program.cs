@@ -1,7 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Relay.Gateway.Hosting;
-using Relay.Gateway.WireGuard;
 using Relay.Protocol.Hosting;
 
 if (args.Any(a => a is "--help" or "-h"))
@@ -25,11 +24,6 @@ builder.Logging.AddJsonLines();
 builder.Services.AddSingleton(TimeProvider.System);
 builder.Services.AddSingleton(options);
 builder.Services.AddHostedService<GatewayService>();
-if (options.WireGuard is not null)
-{
-    builder.Services.AddWireGuard(options.WireGuard);
-}
-
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.DrainTime + TimeSpan.FromSeconds(45));
 await builder.Build().RunAsync();
 return Environment.ExitCode;

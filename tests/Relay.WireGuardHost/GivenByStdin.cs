@@ -57,7 +57,7 @@ internal sealed class GivenByStdin : IDevices, IFlows
     public async ValueTask<FlowDecision> DecideAsync(FlowRequest request, CancellationToken cancellationToken)
     {
         Console.WriteLine($"asked {request.Protocol} {request.Device.Id} {request.From} {request.Dialled}");
-        if (request.Dialled.Port == AnsweredPort) return FlowDecision.Refuse("not today", "HTTP/1.1 403 Forbidden\r\n\r\nnot today\n"u8.ToArray());
+        if (request.Dialled.Port == AnsweredPort) return FlowDecision.Refuse("not today", said => said.Span.StartsWith("GET "u8) ? "HTTP/1.1 403 Forbidden\r\n\r\nnot today\n"u8.ToArray() : default(ReadOnlyMemory<byte>));
         if (request.Dialled.Port == RefusedPort) return FlowDecision.Refuse("never");
         var target = new IPEndPoint(IPAddress.Loopback, request.Dialled.Port);
         var isTcp = request.Protocol == FlowProtocol.Tcp;

@@ -1,8 +1,8 @@
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Relay.Gateway.WireGuard;
-using Relay.Gateway.WireGuard.Decisions;
 using Relay.Protocol.Hosting;
 using Relay.WireGuardHost;
 
@@ -25,12 +25,8 @@ foreach (var argument in args[2..])
 var given = new GivenByStdin();
 var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
 builder.Logging.AddJsonLines();
-builder.Services.AddSingleton(TimeProvider.System);
-builder.Services.AddSingleton(options);
-builder.Services.AddSingleton<IDevices>(given);
-builder.Services.AddSingleton<IFlows>(given);
-builder.Services.AddHostedService<WireGuardService>();
 var host = builder.Build();
 // The console reads on the calling thread.
 _ = Task.Run(() => given.ReadAsync(Console.In));
+await using var tunnel = await WireGuardTunnel.TryStartAsync(options, given, given, TimeProvider.System, host.Services.GetRequiredService<ILogger<WireGuardTunnel>>());
 await host.RunAsync();

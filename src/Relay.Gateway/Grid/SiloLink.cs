@@ -61,6 +61,9 @@ internal sealed class SiloLink : IDisposable
     public Task<OpenSessionResponse> OpenSessionAsync(OpenSessionRequest request, CancellationToken cancellationToken) =>
         GridCalls.PostAsync(_requests, GridRoutes.Sessions, request, GridJson.Default.OpenSessionRequest, GridJson.Default.OpenSessionResponse, s_decision, _time, cancellationToken);
 
+    public Task<OpenFlowResponse> OpenFlowAsync(OpenFlowRequest request, CancellationToken cancellationToken) =>
+        GridCalls.PostAsync(_requests, GridRoutes.Flows, request, GridJson.Default.OpenFlowRequest, GridJson.Default.OpenFlowResponse, s_decision, _time, cancellationToken);
+
     public Task<AuthorizeResponse> AuthorizeAsync(Guid session, AuthorizeRequest request, CancellationToken cancellationToken) =>
         GridCalls.PostAsync(_requests, GridRoutes.Authorize(session), request, GridJson.Default.AuthorizeRequest, GridJson.Default.AuthorizeResponse, s_decision, _time, cancellationToken);
 

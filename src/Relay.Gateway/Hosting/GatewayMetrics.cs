@@ -28,6 +28,10 @@ internal sealed class GatewayMetrics
         Add("relay_gateway_sessions_ended_total", "");
     }
 
+    /// <param name="protocol">"tcp", "udp", or "ssh" for one that goes through the SSH server.</param>
+    /// <param name="verdict">"allowed", "denied" or "undecided".</param>
+    public void OnFlow(string protocol, string verdict) => Add("relay_gateway_flows_total", $"protocol=\"{protocol}\",verdict=\"{verdict}\"");
+
     /// <param name="demand">A <see cref="Access.ChannelDemand"/>'s name.</param>
     public void OnDecision(string demand, bool allowed) =>
         Add("relay_gateway_channel_decisions_total", $"demand=\"{demand}\",verdict=\"{(allowed ? "allowed" : "denied")}\"");

@@ -1,19 +1,23 @@
 using System.Globalization;
 using System.Net;
 using Microsoft.Extensions.Logging;
+using Relay.Gateway.Devices;
 using Relay.Gateway.Grid;
 using Relay.Gateway.Sessions;
 using Relay.Gateway.Ssh;
 using Relay.Gateway.Upstream;
+using Relay.Gateway.WireGuard;
+using Relay.Gateway.WireGuard.Decisions;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Ssh;
 
 namespace Relay.Gateway.Hosting;
 
-/// <summary>One running gateway: credential, silos, listener, and the way down. Start it once; the caller disposes it.</summary>
+/// <summary>One running gateway: credential, silos, SSH, WireGuard, and the way down. Start it once; the caller disposes it.</summary>
 internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToken token, TimeProvider time, ILoggerFactory loggers) : IAsyncDisposable
 {
     private static readonly TimeSpan s_retryRenewal = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_lastReports = TimeSpan.FromSeconds(15);
 
     private readonly ILogger _logger = loggers.CreateLogger<GatewayRuntime>();
     private readonly LiveSessions _live = new();
@@ -21,6 +25,8 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
     private GatewayCredential? _credential;
     private SiloPool? _silos;
     private SshListener? _listener;
+    private GridFlows? _flows;
+    private WireGuardTunnel? _tunnel;
     private SshPrivateKey? _hostKey;
     private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _draining;
@@ -29,6 +35,9 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
 
     /// <summary>Where users connect, after <see cref="StartAsync"/>.</summary>
     public IPEndPoint SshEndPoint => _listener!.LocalEndPoint;
+
+    /// <summary>Decides about devices' flows, after <see cref="StartAsync"/>.</summary>
+    public IFlows Flows => _flows!;
 
     /// <summary>Sessions live now.</summary>
     public int SessionCount => _live.Count;
@@ -54,7 +63,8 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
         _ = GatewayOptionsReader.TryParseEndPoint(options.SshListen, out var endPoint);
         var upstreams = new UpstreamConnector(options.UpstreamTimeout, options.KeepAliveInterval, time);
         _silos = new SiloPool(Introduce, () => _credential, _live, options.Region, time, loggers.CreateLogger<SiloPool>());
-        var users = new UserConnection(options, _silos, _live, upstreams, Metrics, time, loggers.CreateLogger<UserConnection>());
+        var closing = new SessionClosing(_live, Metrics, loggers.CreateLogger<SessionClosing>());
+        var users = new UserConnection(options, _silos, _live, closing, upstreams, Metrics, time, loggers.CreateLogger<UserConnection>());
         var hostKeys = new List<SshPrivateKey>(1);
         _listener = new SshListener(options, users, hostKeys, Metrics, time, loggers.CreateLogger<SshListener>());
         _listener.Bind(endPoint!);
@@ -67,6 +77,8 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
         }
 
         hostKeys.Add(_hostKey);
+        _flows = new GridFlows(_silos, _live, closing, _listener, Metrics, time, loggers.CreateLogger<GridFlows>());
+        await StartWireGuardAsync();
         Metrics.Gauge("relay_gateway_sessions", () => _live.Count);
         Metrics.Gauge("relay_gateway_startups", () => _listener.Startups);
         Metrics.Gauge("relay_gateway_silo_moves", () => _silos.Moves);
@@ -88,6 +100,17 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
 
     public async ValueTask DisposeAsync()
     {
+        // Its flows end first, and then still have their silos to be told to.
+        if (_tunnel is not null)
+        {
+            await _tunnel.DisposeAsync();
+        }
+
+        if (_flows is not null)
+        {
+            await _flows.WaitAsync(s_lastReports);
+        }
+
         if (_silos is not null)
         {
             await _silos.DisposeAsync();
@@ -98,6 +121,18 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
         _credential?.Dispose();
     }
 
+    // After SSH: flows to SSH sockets go there. Where WireGuard can not be had, the rest goes on.
+    private async Task StartWireGuardAsync()
+    {
+        if (options.WireGuard is not { } wireGuard)
+        {
+            return;
+        }
+
+        _tunnel = await WireGuardTunnel.TryStartAsync(wireGuard, new NobodyYet(), _flows!, time, loggers.CreateLogger<WireGuardTunnel>());
+        Metrics.Gauge("relay_gateway_flows", () => _tunnel is null ? 0 : _tunnel.FlowCount(FlowProtocol.Tcp) + _tunnel.FlowCount(FlowProtocol.Udp));
+    }
+
     private GatewayHello Introduce() => new(options.Name, Version, options.SshAdvertise ?? _listener!.LocalEndPoint.ToString());
 
     private static string Version => typeof(GatewayRuntime).Assembly.GetName().Version is { } v ? v.ToString(3) : "0";
@@ -106,21 +141,29 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
     {
         _draining = true;
         _listener!.StopAccepting();
+        _tunnel?.StopAccepting();
         if (_live.Count > 0)
         {
             LogDraining(_logger, _live.Count, options.DrainTime.TotalSeconds);
         }
 
-        var finished = _listener.WaitAsync(options.DrainTime);
+        var finished = WaitAsync(options.DrainTime);
         await Task.WhenAny(finished, _hurry.Task);
         if (!finished.IsCompletedSuccessfully || !await finished)
         {
             LogEnding(_logger, _live.Count, _hurry.Task.IsCompleted ? "a second signal" : "the limit is reached");
             _live.EndAll(new SessionEnd("gateway shut down", "This gateway is shutting down; connect again to go on."));
-            await _listener.WaitAsync(TimeSpan.FromSeconds(30));
+            await WaitAsync(TimeSpan.FromSeconds(30));
         }
 
         LogStopped(_logger);
+    }
+
+    // A device's SSH session is over when its flow is.
+    private async Task<bool> WaitAsync(TimeSpan limit)
+    {
+        var ended = await Task.WhenAll(_listener!.WaitAsync(limit), _tunnel?.WaitAsync(limit) ?? Task.FromResult(true));
+        return ended.All(all => all);
     }
 
     private async Task<GatewayCredential> EnrollAsync(IReadOnlyList<string> silos, CancellationToken cancellationToken)

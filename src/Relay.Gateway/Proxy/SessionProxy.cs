@@ -30,7 +30,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
         using var stop = new CancellationTokenSource();
         var incoming = ServeUserAsync(stop.Token);
         var target = ServeTargetAsync(stop.Token);
-        var limit = LimitAsync(stop.Token);
+        var limit = session.EndInTimeAsync(stop.Token);
 
         await Task.WhenAny(user.Completion, session.Ended);
         if (user.Completion.IsCompleted)
@@ -365,29 +365,6 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
         catch (IOException)
         {
             // A connection is over.
-        }
-    }
-
-    private async Task LimitAsync(CancellationToken cancellationToken)
-    {
-        if (session.EndsAt is not { } end)
-        {
-            return;
-        }
-
-        try
-        {
-            TimeSpan left;
-            while ((left = end - time.GetUtcNow()) > TimeSpan.Zero)
-            {
-                await Task.Delay(left < TimeSpan.FromDays(1) ? left : TimeSpan.FromDays(1), time, cancellationToken);
-            }
-
-            session.End(new SessionEnd("time limit reached", "The time that policy gives this session is over."));
-        }
-        catch (OperationCanceledException)
-        {
-            // The session ended before.
         }
     }
 

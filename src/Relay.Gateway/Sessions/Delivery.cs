@@ -10,7 +10,7 @@ internal static class Delivery
 
     /// <summary>To the session's own silo, and when that does not take it to each other one.</summary>
     /// <exception cref="GridException">Refused, or the limit has passed.</exception>
-    public static async Task RetryAsync(GatewaySession session, Func<SiloLink, Task> send)
+    public static async Task RetryAsync(SiloSession session, Func<SiloLink, Task> send)
     {
         var time = session.Time;
         var begin = time.GetTimestamp();

@@ -6,16 +6,16 @@ namespace Relay.Gateway.Sessions;
 /// <summary>The sessions this gateway serves now. Safe for concurrent use.</summary>
 internal sealed class LiveSessions : ISessionControl
 {
-    private readonly ConcurrentDictionary<Guid, GatewaySession> _sessions = new();
+    private readonly ConcurrentDictionary<Guid, SiloSession> _sessions = new();
 
     public int Count => _sessions.Count;
 
     public IReadOnlyList<Guid> SessionsAt(string siloAddress) =>
         [.. _sessions.Values.Where(s => string.Equals(s.Silo.Address, siloAddress, StringComparison.OrdinalIgnoreCase)).Select(s => s.Id)];
 
-    public void Add(GatewaySession session) => _sessions[session.Id] = session;
+    public void Add(SiloSession session) => _sessions[session.Id] = session;
 
-    public void Remove(GatewaySession session) => _sessions.TryRemove(session.Id, out _);
+    public void Remove(SiloSession session) => _sessions.TryRemove(session.Id, out _);
 
     public void EndSession(Guid session, string reason)
     {

@@ -9,10 +9,13 @@ using Relay.Protocol.Ssh;
 namespace Relay.Gateway.Ssh;
 
 /// <summary>
-/// Logs one connection in: the silo says who a proven key is and whether the socket may be used; the login name only routes.
-/// A session exists from the moment a proven key was allowed, and never before (L4). One per connection.
+/// Logs one connection in: the silo says who a proven key, or the device whose tunnel it came through, is and whether the socket may be used;
+/// the login name only routes. A session exists from the moment a proven key was allowed, and never before (L4). One per connection.
 /// </summary>
-internal sealed class LoginAuthenticator(PrefaceStream transport, IPEndPoint client, SiloPool silos, GatewayMetrics metrics, TimeProvider time, Action<GatewaySession> onOpened)
+/// <param name="preset">The socket that was named beforehand, asked for once somebody logs in; null: the login name names it.</param>
+/// <param name="device">Null: the user's key says who it is. Otherwise keys play no part.</param>
+internal sealed class LoginAuthenticator(
+    Func<string?> preset, DeviceLogin? device, IPEndPoint client, SiloPool silos, GatewayMetrics metrics, TimeProvider time, Action<GatewaySession> onOpened)
     : ISshServerAuthenticator
 {
     private readonly HashSet<string> _acceptable = [];
@@ -22,6 +25,12 @@ internal sealed class LoginAuthenticator(PrefaceStream transport, IPEndPoint cli
 
     public async ValueTask<bool> IsAcceptableAsync(SshAuthRequest request, CancellationToken cancellationToken)
     {
+        if (device is not null)
+        {
+            // Whichever key: the device is what counts.
+            return true;
+        }
+
         if (BlobOf(request) is not { } blob)
         {
             return false;
@@ -49,14 +58,15 @@ internal sealed class LoginAuthenticator(PrefaceStream transport, IPEndPoint cli
 
     public async ValueTask<SshAuthOutcome> AuthenticateAsync(SshAuthRequest request, CancellationToken cancellationToken)
     {
-        if (BlobOf(request) is not { } blob)
+        // SECURITY: without a device nothing but a key, whose signature was verified, proves anybody.
+        if ((device is null ? BlobOf(request) : "") is not { } blob)
         {
             return SshAuthOutcome.Fail();
         }
 
         try
         {
-            if (!_acceptable.Contains(blob))
+            if (device is null && !_acceptable.Contains(blob))
             {
                 var (_, who) = await silos.AskAsync(
                     (silo, ct) => silo.IdentifyAsync(new IdentifyRequest(blob, client.Address.ToString(), Proven: true), ct), cancellationToken);
@@ -66,7 +76,7 @@ internal sealed class LoginAuthenticator(PrefaceStream transport, IPEndPoint cli
                 }
             }
 
-            if (!LoginName.TryParse(request.User, transport.Socket, out var login, out var error))
+            if (!LoginName.TryParse(request.User, preset(), out var login, out var error))
             {
                 return SshAuthOutcome.Disconnect(Banner(error), UserText.Line(error));
             }
@@ -86,7 +96,7 @@ internal sealed class LoginAuthenticator(PrefaceStream transport, IPEndPoint cli
 
     private async ValueTask<SshAuthOutcome> OpenAsync(SshAuthRequest request, string blob, LoginName login, CancellationToken cancellationToken)
     {
-        var question = new OpenSessionRequest(blob, login.Socket, login.UpstreamUser, client.Address.ToString(), client.Port, UserText.Line(request.ClientVersion));
+        var question = new OpenSessionRequest(blob, login.Socket, login.UpstreamUser, client.Address.ToString(), client.Port, UserText.Line(request.ClientVersion), device?.Device);
         var (silo, answer) = await silos.AskAsync((link, ct) => link.OpenSessionAsync(question, ct), cancellationToken);
         if (!answer.Allowed || answer.Upstream is null)
         {

@@ -87,13 +87,21 @@ internal sealed partial class SshListener(GatewayOptions options, UserConnection
         _stopLogins.Dispose();
     }
 
+    /// <summary>Serves a connection that a device made through its tunnel, to its end. Owns <paramref name="accepted"/>. Never throws.</summary>
+    /// <param name="client">Where the device is: its address outside of the tunnel.</param>
+    public async Task ServeAsync(Socket accepted, IPEndPoint client, DeviceLogin device)
+    {
+        using var cut = CancellationTokenSource.CreateLinkedTokenSource(_stopLogins.Token);
+        metrics.OnConnection();
+        using var place = _budget.Enter(device.Device, () => Cancel(cut));
+        await ServeAsync(accepted, client, device, place, cut.Token);
+    }
+
     private async Task ServeAsync(Socket accepted)
     {
         using var cut = CancellationTokenSource.CreateLinkedTokenSource(_stopLogins.Token);
         try
         {
-            accepted.NoDelay = true;
-            accepted.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
             var client = (IPEndPoint)accepted.RemoteEndPoint!;
             if (client.Address.IsIPv4MappedToIPv6)
             {
@@ -101,10 +109,28 @@ internal sealed partial class SshListener(GatewayOptions options, UserConnection
             }
 
             using var place = _budget.Enter(client.Address, () => Cancel(cut));
-            await using var stream = new NetworkStream(accepted, ownsSocket: true);
-            await users.RunAsync(stream, client, hostKeys, place, cut.Token);
+            await ServeAsync(accepted, client, device: null, place, cut.Token);
         }
         catch (SocketException)
+        {
+            // Gone before it began.
+        }
+        finally
+        {
+            accepted.Dispose();
+        }
+    }
+
+    private async Task ServeAsync(Socket accepted, IPEndPoint client, DeviceLogin? device, StartupBudget.Ticket place, CancellationToken cut)
+    {
+        try
+        {
+            accepted.NoDelay = true;
+            accepted.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+            await using var stream = new NetworkStream(accepted, ownsSocket: true);
+            await users.RunAsync(stream, client, device, hostKeys, place, cut);
+        }
+        catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
         {
             // Gone before it began.
         }

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace Relay.Gateway.Ssh;
 
 /// <summary>
-/// Bounds the connections that have not logged in yet: per address (IPv6: per /64) and in all. When full, the oldest silent
+/// Bounds the connections that have not logged in yet: per address (IPv6: per /64) or device, and in all. When full, the oldest silent
 /// connection makes room, so that neither a flood nor a crowd behind one address locks others out (L29).
 /// Safe for concurrent use.
 /// </summary>
@@ -13,7 +13,7 @@ namespace Relay.Gateway.Ssh;
 internal sealed class StartupBudget(int perAddress, int total)
 {
     private readonly Lock _lock = new();
-    private readonly Dictionary<IPAddress, LinkedList<Ticket>> _byAddress = [];
+    private readonly Dictionary<(IPAddress Network, Guid Device), LinkedList<Ticket>> _bySource = [];
     private readonly LinkedList<Ticket> _all = [];
 
     /// <summary>Connections under way to a login.</summary>
@@ -30,14 +30,18 @@ internal sealed class StartupBudget(int perAddress, int total)
 
     /// <summary>Admits a connection, if need be by cancelling the oldest of its address, then the oldest of all.</summary>
     /// <param name="evict">Cancels this connection's login when a newer one needs its place. Must not throw; called without the lock.</param>
-    public Ticket Enter(IPAddress address, Action evict)
+    public Ticket Enter(IPAddress address, Action evict) => Enter(new Ticket(this, (Network(address), Guid.Empty), evict));
+
+    /// <summary>As above for a device, wherever it is: many share an address.</summary>
+    public Ticket Enter(Guid device, Action evict) => Enter(new Ticket(this, (IPAddress.None, device), evict));
+
+    private Ticket Enter(Ticket ticket)
     {
-        var ticket = new Ticket(this, Network(address), evict);
         Ticket? first = null;
         Ticket? second = null;
         lock (_lock)
         {
-            if (_byAddress.TryGetValue(ticket.Network, out var mine) && mine.Count >= perAddress)
+            if (_bySource.TryGetValue(ticket.Source, out var mine) && mine.Count >= perAddress)
             {
                 first = mine.First!.Value;
                 Remove(first);
@@ -49,12 +53,12 @@ internal sealed class StartupBudget(int perAddress, int total)
                 Remove(second);
             }
 
-            if (!_byAddress.TryGetValue(ticket.Network, out mine))
+            if (!_bySource.TryGetValue(ticket.Source, out mine))
             {
-                _byAddress.Add(ticket.Network, mine = []);
+                _bySource.Add(ticket.Source, mine = []);
             }
 
-            ticket.InAddress = mine.AddLast(ticket);
+            ticket.InSource = mine.AddLast(ticket);
             ticket.InAll = _all.AddLast(ticket);
         }
 
@@ -83,27 +87,27 @@ internal sealed class StartupBudget(int perAddress, int total)
 
     private void Remove(Ticket ticket)
     {
-        if (ticket.InAddress is null)
+        if (ticket.InSource is null)
         {
             return;
         }
 
-        var mine = ticket.InAddress.List!;
-        mine.Remove(ticket.InAddress);
+        var mine = ticket.InSource.List!;
+        mine.Remove(ticket.InSource);
         _all.Remove(ticket.InAll!);
-        (ticket.InAddress, ticket.InAll) = (null, null);
+        (ticket.InSource, ticket.InAll) = (null, null);
         if (mine.Count == 0)
         {
-            _byAddress.Remove(ticket.Network);
+            _bySource.Remove(ticket.Source);
         }
     }
 
     /// <summary>One connection's place; disposing it gives the place back (after login, or when the connection is over).</summary>
-    internal sealed class Ticket(StartupBudget budget, IPAddress network, Action evict) : IDisposable
+    internal sealed class Ticket(StartupBudget budget, (IPAddress Network, Guid Device) source, Action evict) : IDisposable
     {
-        internal IPAddress Network { get; } = network;
+        internal (IPAddress Network, Guid Device) Source { get; } = source;
 
-        internal LinkedListNode<Ticket>? InAddress { get; set; }
+        internal LinkedListNode<Ticket>? InSource { get; set; }
 
         internal LinkedListNode<Ticket>? InAll { get; set; }
 

@@ -8,15 +8,9 @@ internal sealed partial class UserConnection
     [LoggerMessage(EventId = 3201, Level = LogLevel.Information, Message = "session opened")]
     private static partial void LogOpened(ILogger logger, Guid session, string socket, string silo, string client);
 
-    [LoggerMessage(EventId = 3202, Level = LogLevel.Information, Message = "session ended")]
-    private static partial void LogEnded(ILogger logger, Guid session, string outcome, long bytesUp, long bytesDown);
-
     [LoggerMessage(EventId = 3203, Level = LogLevel.Debug, Message = "login failed")]
     private static partial void LogLoginFailed(ILogger logger, SshDisconnectReason reason, string detail);
 
     [LoggerMessage(EventId = 3204, Level = LogLevel.Error, Message = "a connection failed in the gateway")]
     private static partial void LogFailed(ILogger logger, Exception exception);
-
-    [LoggerMessage(EventId = 3205, Level = LogLevel.Warning, Message = "the end of a session could not be delivered")]
-    private static partial void LogEndNotDelivered(ILogger logger, Guid session, string detail);
 }

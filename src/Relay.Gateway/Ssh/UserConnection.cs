@@ -5,28 +5,31 @@ using Relay.Gateway.Hosting;
 using Relay.Gateway.Proxy;
 using Relay.Gateway.Sessions;
 using Relay.Gateway.Upstream;
-using Relay.Protocol.Grid;
 using Relay.Protocol.Ssh;
 
 namespace Relay.Gateway.Ssh;
 
 /// <summary>Serves users' connections from the first byte to the end of the session. Safe for concurrent use: one instance for all.</summary>
 internal sealed partial class UserConnection(
-    GatewayOptions options, SiloPool silos, LiveSessions live, UpstreamConnector upstreams, GatewayMetrics metrics, TimeProvider time, ILogger<UserConnection> logger)
+    GatewayOptions options, SiloPool silos, LiveSessions live, SessionClosing closing, UpstreamConnector upstreams, GatewayMetrics metrics, TimeProvider time, ILogger<UserConnection> logger)
 {
     // OpenSSH's client speaks its extensions only to a server whose version begins with this word. One of them,
     // eow@openssh.com, is how "ssh host yes | head -n 1" ends: without it the client discards output for ever.
     private const string SoftwareVersion = "OpenSSH_Relay_0.1";
 
     /// <summary>Serves one connection; owns <paramref name="stream"/>. Never throws.</summary>
+    /// <param name="client">Where the user is; for a device its address outside of the tunnel.</param>
+    /// <param name="device">Whose tunnel it came through; null: none, and its first bytes may be a preface.</param>
     /// <param name="place">Given back as soon as the user is logged in.</param>
     /// <param name="cut">Cancelled when a newer connection needs this one's place, or at shutdown, before login.</param>
-    public async Task RunAsync(Stream stream, IPEndPoint client, IReadOnlyList<SshPrivateKey> hostKeys, StartupBudget.Ticket place, CancellationToken cut)
+    public async Task RunAsync(Stream stream, IPEndPoint client, DeviceLogin? device, IReadOnlyList<SshPrivateKey> hostKeys, StartupBudget.Ticket place, CancellationToken cut)
     {
-        await using var transport = new PrefaceStream(stream);
+        // SECURITY: a device dialled one socket's address and was allowed that one; its first bytes do not choose another.
+        var preface = device is null ? new PrefaceStream(stream) : null;
+        await using var transport = preface ?? stream;
         using var gone = new CancellationTokenSource();
         Task<UpstreamConnection>? upstream = null;
-        var authenticator = new LoginAuthenticator(transport, client, silos, metrics, time, session =>
+        var authenticator = new LoginAuthenticator(() => preface is null ? device?.Socket : preface.Socket, device, client, silos, metrics, time, session =>
         {
             live.Add(session);
 
@@ -36,7 +39,7 @@ internal sealed partial class UserConnection(
         SessionEnd end = SessionEnd.ConnectionLost;
         try
         {
-            var user = await LogInAsync(transport, authenticator, hostKeys, cut);
+            var user = await LogInAsync(transport, authenticator, device is not null, hostKeys, cut);
             place.Dispose();
             if (user is not null && authenticator.Session is { } session)
             {
@@ -58,12 +61,13 @@ internal sealed partial class UserConnection(
                 session.End(end);
                 await gone.CancelAsync();
                 await DropAsync(upstream);
-                await FinishAsync(session, await session.Ended);
+                await session.Events.FlushAsync();
+                await closing.RunAsync(session, await session.Ended);
             }
         }
     }
 
-    private async Task<SshConnection?> LogInAsync(PrefaceStream transport, LoginAuthenticator authenticator, IReadOnlyList<SshPrivateKey> hostKeys, CancellationToken cut)
+    private async Task<SshConnection?> LogInAsync(Stream transport, LoginAuthenticator authenticator, bool isProven, IReadOnlyList<SshPrivateKey> hostKeys, CancellationToken cut)
     {
         try
         {
@@ -73,6 +77,7 @@ internal sealed partial class UserConnection(
                 {
                     HostKeys = hostKeys,
                     SoftwareVersion = SoftwareVersion,
+                    AsksAboutNone = isProven,
                     LoginGraceTime = options.LoginGraceTime,
                     MaxChannels = options.MaxChannels,
                     KeepAliveInterval = options.KeepAliveInterval,
@@ -122,24 +127,6 @@ internal sealed partial class UserConnection(
         catch (Exception e) when (e is UpstreamFailedException or OperationCanceledException)
         {
             // It was never there.
-        }
-    }
-
-    private async Task FinishAsync(GatewaySession session, SessionEnd end)
-    {
-        await session.Events.FlushAsync();
-        live.Remove(session);
-        metrics.OnSessionEnded(session.BytesUp, session.BytesDown);
-        LogEnded(logger, session.Id, end.Outcome, session.BytesUp, session.BytesDown);
-        try
-        {
-            var request = new EndSessionRequest(end.Outcome, session.BytesUp, session.BytesDown);
-            await Delivery.RetryAsync(session, silo => silo.EndSessionAsync(session.Id, request, CancellationToken.None));
-        }
-        catch (GridException e)
-        {
-            // Its silo is gone: the reaper of the grid ends the row.
-            LogEndNotDelivered(logger, session.Id, e.Message);
         }
     }
 }

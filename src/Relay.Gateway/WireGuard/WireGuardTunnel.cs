@@ -13,7 +13,7 @@ using Relay.Protocol.WireGuard;
 namespace Relay.Gateway.WireGuard;
 
 /// <summary>
-/// The gateway's WireGuard, running: sockets outside, the interface inside, and the flows that end here. Made by <see cref="StartAsync"/>; caller
+/// The gateway's WireGuard, running: sockets outside, the interface inside, and the flows that end here. Made by <see cref="TryStartAsync"/>; caller
 /// disposes, which resets all flows and takes everything back from the kernel.
 /// </summary>
 internal sealed partial class WireGuardTunnel : IAsyncDisposable
@@ -50,12 +50,34 @@ internal sealed partial class WireGuardTunnel : IAsyncDisposable
     /// <summary>The static public key that devices have of this gateway.</summary>
     public WireGuardPublicKey PublicKey => _device.PublicKey;
 
+    /// <summary>Refuses every flow from now on; those there are go on.</summary>
+    public void StopAccepting() => _admission.Close();
+
+    /// <summary>Waits until no flow is left; false when the limit has passed.</summary>
+    public async Task<bool> WaitAsync(TimeSpan limit)
+    {
+        Task<bool>[] ends = [.. _tcp.Select(f => f.WaitAsync(limit)), .. _udp is null ? Array.Empty<Task<bool>>() : [_udp.WaitAsync(limit)]];
+        return (await Task.WhenAll(ends)).All(ended => ended);
+    }
+
     /// <summary>Flows there are.</summary>
     public int FlowCount(FlowProtocol protocol) => _admission.Count(protocol);
 
-    /// <summary>Sets everything up and starts to carry packets.</summary>
-    /// <exception cref="WireGuardUnavailableException">It can not be offered here; nothing is left behind.</exception>
-    public static async Task<WireGuardTunnel> StartAsync(WireGuardOptions options, IDevices devices, IFlows flows, TimeProvider time, ILogger logger)
+    /// <summary>Sets everything up and starts to carry packets. Null: it can not be offered here; one line says why, and nothing is left behind.</summary>
+    public static async Task<WireGuardTunnel?> TryStartAsync(WireGuardOptions options, IDevices devices, IFlows flows, TimeProvider time, ILogger logger)
+    {
+        try
+        {
+            return await StartAsync(options, devices, flows, time, logger);
+        }
+        catch (WireGuardUnavailableException e)
+        {
+            LogOff(logger, e.Message);
+            return null;
+        }
+    }
+
+    private static async Task<WireGuardTunnel> StartAsync(WireGuardOptions options, IDevices devices, IFlows flows, TimeProvider time, ILogger logger)
     {
         KernelSetup.Check();
         var key = WireGuardKeyFile.LoadOrCreate(options.KeyFile);

@@ -55,6 +55,8 @@ internal sealed class ScriptedSilo : IAsyncDisposable
     public Func<OpenSessionRequest, OpenSessionResponse> Open { get; set; } =
         _ => new OpenSessionResponse(false, Guid.NewGuid(), Guid.NewGuid(), "no script", null, null, null);
 
+    public Func<OpenFlowRequest, OpenFlowResponse> Flow { get; set; } = _ => new OpenFlowResponse(false, Guid.NewGuid(), Message: "no script");
+
     public Func<AuthorizeRequest, AuthorizeResponse> Authorize { get; set; } = _ => new AuthorizeResponse(true, Guid.NewGuid(), null);
 
     public Func<HostKeyRequest, HostKeyResponse> PinHostKey { get; set; } = _ => new HostKeyResponse(true, null);
@@ -76,6 +78,8 @@ internal sealed class ScriptedSilo : IAsyncDisposable
     public ConcurrentQueue<IdentifyRequest> Identified { get; } = new();
 
     public ConcurrentQueue<OpenSessionRequest> Opened { get; } = new();
+
+    public ConcurrentQueue<OpenFlowRequest> Flows { get; } = new();
 
     public ConcurrentQueue<AuthorizeRequest> Asked { get; } = new();
 
@@ -241,6 +245,11 @@ internal sealed class ScriptedSilo : IAsyncDisposable
 
                 Opened.Enqueue(open);
                 await AnswerAsync(context, Open(open), GridJson.Default.OpenSessionResponse);
+                break;
+            case GridRoutes.Flows:
+                var flow = await ReadAsync(context, GridJson.Default.OpenFlowRequest);
+                Flows.Enqueue(flow);
+                await AnswerAsync(context, Flow(flow), GridJson.Default.OpenFlowResponse);
                 break;
             default:
                 await SessionAsync(context, Guid.Parse(parts[3]), parts);

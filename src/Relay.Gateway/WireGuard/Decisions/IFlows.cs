@@ -21,7 +21,8 @@ internal enum FlowProtocol
 
 /// <summary>The first packet of a flow.</summary>
 /// <param name="Device">Whose packet it is, proven by the tunnel.</param>
+/// <param name="Outside">Where the device is: what its last authentic packet came from.</param>
 /// <param name="From">The device's address and port inside the tunnel.</param>
 /// <param name="Dialled">The address and port it asked for, within the range of resources.</param>
 /// <param name="Protocol">TCP: a connection was made, and waits. UDP: a datagram waits.</param>
-internal sealed record FlowRequest(UserDevice Device, IPEndPoint From, IPEndPoint Dialled, FlowProtocol Protocol);
+internal sealed record FlowRequest(UserDevice Device, IPEndPoint Outside, IPEndPoint From, IPEndPoint Dialled, FlowProtocol Protocol);

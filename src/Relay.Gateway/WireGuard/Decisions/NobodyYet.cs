@@ -3,16 +3,13 @@ using System.Runtime.CompilerServices;
 namespace Relay.Gateway.WireGuard.Decisions;
 
 /// <summary>
-/// What the gateway itself runs with as long as silos do not tell it of devices: there are none, and no flow is allowed. A
-/// handshake is then answered to nobody.
+/// What the gateway itself runs with as long as silos do not tell it of devices: there are none. A handshake is then answered to nobody.
 /// </summary>
-internal sealed class NobodyYet : IDevices, IFlows
+internal sealed class NobodyYet : IDevices
 {
     public async IAsyncEnumerable<DevicesChange> WatchAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         yield return new DevicesChange(IsComplete: true, [], []);
         await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);
     }
-
-    public ValueTask<FlowDecision> DecideAsync(FlowRequest request, CancellationToken cancellationToken) => new(FlowDecision.Refuse("no device is known"));
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Net;
 using Relay.Gateway.WireGuard.Decisions;
 using Relay.Protocol.WireGuard;
 
@@ -26,6 +27,9 @@ internal sealed class ActiveDevice(UserDevice device, TimeProvider time)
 
     /// <summary>Set once, before anything else sees the device.</summary>
     public WireGuardPeer? Peer { get; set; }
+
+    /// <summary>What its last authentic packet came from.</summary>
+    public IPEndPoint Outside => Peer?.Endpoint.ToIPEndPoint() ?? new IPEndPoint(IPAddress.None, 0);
 
     /// <summary>Cancelled when the device is removed: ends its flows.</summary>
     public CancellationToken Removed => _removed.Token;

@@ -9,6 +9,7 @@ internal sealed partial class FlowAdmission(DeviceTable devices, IFlows flows, W
 {
     private int _tcp;
     private int _udp;
+    private volatile bool _closed;
 
     public WireGuardOptions Options => options;
 
@@ -19,11 +20,14 @@ internal sealed partial class FlowAdmission(DeviceTable devices, IFlows flows, W
     /// <summary>Flows there are.</summary>
     public int Count(FlowProtocol protocol) => protocol == FlowProtocol.Tcp ? Volatile.Read(ref _tcp) : Volatile.Read(ref _udp);
 
-    /// <summary>The device behind an inner address, with a flow more; null when there is none, or there are too many flows.</summary>
+    /// <summary>From now on every new flow is refused; those there are go on.</summary>
+    public void Close() => _closed = true;
+
+    /// <summary>The device behind an inner address, with a flow more; null when there is none, there are too many flows, or no more are taken.</summary>
     public ActiveDevice? TryEnter(IPEndPoint from, IPEndPoint dialled, FlowProtocol protocol)
     {
         // The kernel hands over what the table tells it; a connection that a process of this machine made to the listener itself is not from there.
-        if (!WireGuardOptions.IsIn(options.Resources, dialled.Address) || devices.Find(from.Address) is not { } device) return null;
+        if (_closed || !WireGuardOptions.IsIn(options.Resources, dialled.Address) || devices.Find(from.Address) is not { } device) return null;
         if (Interlocked.Increment(ref Counter(protocol)) > options.MaxFlows)
         {
             Interlocked.Decrement(ref Counter(protocol));
@@ -52,12 +56,15 @@ internal sealed partial class FlowAdmission(DeviceTable devices, IFlows flows, W
         using var timeout = new CancellationTokenSource(options.DecisionTimeout, clock.Time);
         await using var link = timeout.Token.UnsafeRegister(static s => ((CancellationTokenSource)s!).Cancel(), limit);
         FlowDecision decision;
+        Task<FlowDecision>? deciding = null;
         try
         {
-            decision = await flows.DecideAsync(request, limit.Token).AsTask().WaitAsync(limit.Token);
+            deciding = flows.DecideAsync(request, limit.Token).AsTask();
+            decision = await deciding.WaitAsync(limit.Token);
         }
         catch (OperationCanceledException)
         {
+            _ = DropAsync(deciding);
             decision = FlowDecision.Refuse(cancellationToken.IsCancellationRequested ? "the device was removed" : "no decision in time");
         }
         catch (Exception e)
@@ -68,6 +75,14 @@ internal sealed partial class FlowAdmission(DeviceTable devices, IFlows flows, W
 
         if (decision.Reason is { } reason) LogRefused(logger, request.Device.Id, request.Protocol, request.Dialled.ToString(), reason);
         return decision;
+    }
+
+    // A decision that comes after nobody waits for it any more has opened what must be closed.
+    private static async Task DropAsync(Task<FlowDecision>? late)
+    {
+        if (late is null) return;
+        await ((Task)late).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (late.IsCompletedSuccessfully) await (await late).DropAsync();
     }
 
     private ref int Counter(FlowProtocol protocol) => ref protocol == FlowProtocol.Tcp ? ref _tcp : ref _udp;

@@ -12,6 +12,13 @@ namespace Relay.Gateway.WireGuard.Flows;
 /// </summary>
 internal sealed class TcpFlows(Socket listener, FlowAdmission admission) : IDisposable
 {
+    // The longest request method and its space, and more than any greeting needs.
+    private const int EnoughFirstWords = 8, MaxFirstWords = 4096;
+
+    // A server may be the one that speaks first: its client would wait for ever.
+    private static readonly TimeSpan s_firstWords = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_lastWords = TimeSpan.FromSeconds(5);
+
     private readonly TaskSet _flows = new();
 
     /// <summary>The port that the nft table hands connections to.</summary>
@@ -70,14 +77,22 @@ internal sealed class TcpFlows(Socket listener, FlowAdmission admission) : IDisp
         try
         {
             using var over = CancellationTokenSource.CreateLinkedTokenSource(device.Removed, stops);
-            var decision = await admission.DecideAsync(new FlowRequest(device.Device, from, dialled, FlowProtocol.Tcp), over.Token);
+            var decision = await admission.DecideAsync(new FlowRequest(device.Device, device.Outside, from, dialled, FlowProtocol.Tcp), over.Token);
             if (decision.Stream is { } target) await JoinAsync(stream, target, decision, over.Token);
+            else if (decision.Server is { } server) await HandOverAsync(accepted, stream, server, over.Token);
             else await RefuseAsync(stream, decision, over.Token);
         }
         finally
         {
             admission.Leave(device, FlowProtocol.Tcp);
         }
+    }
+
+    private static async Task HandOverAsync(Socket accepted, SocketDuplexStream device, Func<Socket, Task> server, CancellationToken over)
+    {
+        // The stream is not used but to reset the connection under whoever serves it.
+        await using var cut = over.UnsafeRegister(static s => ((SocketDuplexStream)s!).Abort("the device is gone"), device);
+        await server(accepted);
     }
 
     private static async Task JoinAsync(SocketDuplexStream device, DuplexStream target, FlowDecision decision, CancellationToken over)
@@ -96,19 +111,43 @@ internal sealed class TcpFlows(Socket listener, FlowAdmission admission) : IDisp
         decision.Ended?.Invoke(new FlowEnd(cause, counters.FirstToSecond, counters.SecondToFirst));
     }
 
-    private static async Task RefuseAsync(SocketDuplexStream device, FlowDecision decision, CancellationToken over)
+    private async Task RefuseAsync(SocketDuplexStream device, FlowDecision decision, CancellationToken over)
     {
         // Not used, and perhaps there all the same: whoever decided did not look at the protocol.
-        if (decision.Datagrams is { } unusable) await unusable.DisposeAsync();
-        if (!decision.Answer.IsEmpty && !over.IsCancellationRequested) await AnswerAsync(device, decision.Answer, over);
+        if (decision.Datagrams is not null) await decision.DropAsync();
+        if (decision.Answer is { } ask && await ListenAsync(device, over) is { Length: > 0 } first && ask(first) is { IsEmpty: false } answer) await AnswerAsync(device, answer, over);
         device.Abort("refused");
     }
 
-    // A reset would overtake the answer: the end is a polite one, once the device has read it and ends too, or a moment later.
-    private static async Task AnswerAsync(SocketDuplexStream device, ReadOnlyMemory<byte> answer, CancellationToken over)
+    /// <summary>What a connection says by itself, in the beginning; empty: nothing soon enough.</summary>
+    private async Task<ReadOnlyMemory<byte>> ListenAsync(SocketDuplexStream device, CancellationToken over)
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(over);
-        limit.CancelAfter(TimeSpan.FromSeconds(5));
+        using var late = new CancellationTokenSource(s_firstWords, admission.Clock.Time);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(over, late.Token);
+        var first = new byte[MaxFirstWords];
+        var length = 0;
+        try
+        {
+            while (length < EnoughFirstWords)
+            {
+                var read = await device.ReadAsync(first.AsMemory(length), limit.Token);
+                if (read == 0) break;
+                length += read;
+            }
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            // It says nothing, or is gone.
+        }
+
+        return first.AsMemory(0, length);
+    }
+
+    // A reset would overtake the answer: the end is a polite one, once the device has read it and ends too, or a moment later.
+    private async Task AnswerAsync(SocketDuplexStream device, ReadOnlyMemory<byte> answer, CancellationToken over)
+    {
+        using var late = new CancellationTokenSource(s_lastWords, admission.Clock.Time);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(over, late.Token);
         var request = new byte[4096];
         try
         {

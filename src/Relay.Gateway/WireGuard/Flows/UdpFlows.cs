@@ -70,11 +70,11 @@ internal sealed class UdpFlows(FlowAdmission admission, Action<IPEndPoint, IPEnd
         try
         {
             using var over = CancellationTokenSource.CreateLinkedTokenSource(flow.Device.Removed, stops);
-            var request = new FlowRequest(flow.Device.Device, flow.From, flow.Dialled, FlowProtocol.Udp);
+            var request = new FlowRequest(flow.Device.Device, flow.Device.Outside, flow.From, flow.Dialled, FlowProtocol.Udp);
             var decision = await admission.DecideAsync(request, over.Token);
-            if (decision.Stream is { } unusable) await unusable.DisposeAsync();
             if (decision.Datagrams is not { } target)
             {
+                await decision.DropAsync();
                 flow.IsRefused = true;
                 refuse(flow.From, flow.Dialled, 0);
                 await Task.Delay(s_refusalCounts, admission.Clock.Time, over.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
