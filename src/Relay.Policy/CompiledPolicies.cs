@@ -1,3 +1,5 @@
+using System.Net;
+
 namespace Relay.Policy;
 
 /// <summary>All policies of an organization at one version, compiled for evaluation. Immutable; safe for concurrent use: swap the reference.</summary>
@@ -65,6 +67,10 @@ public sealed class CompiledPolicies
 
         return tally.Any ? Grant(query, tally) : Deny(query);
     }
+
+    /// <summary>Whether the subject would be connected to the socket now, as some user on the target: what lists and names of sockets go by.</summary>
+    public bool MayReach(Subject subject, SocketFacts socket, IPAddress clientIp, DateTimeOffset now) =>
+        Evaluate(new AccessRequest(subject, socket, clientIp, Country: null, now, new AccessAction.Connect(socket.DefinedUsername), Guid.Empty)).IsWithinReach;
 
     /// <summary>The policies that apply to a socket, by name.</summary>
     internal IEnumerable<CompiledPolicy> ApplyingTo(SocketFacts socket) => _index.ApplyingTo(socket, _policies).Select(index => _policies[index]);

@@ -16,6 +16,12 @@ public readonly struct Decision
     /// <summary>True exactly when <see cref="Grant"/> is present.</summary>
     public bool Allowed => _facts?.Grant is not null;
 
+    /// <summary>
+    /// True when it is allowed, or when in one policy nothing but the user name on the target stands against it: whoever has not said yet as
+    /// whom they want to log in may still be let in as somebody.
+    /// </summary>
+    public bool IsWithinReach => Allowed || Reasons.GroupBy(reason => reason.PolicyId).Any(policy => policy.All(reason => reason.Code == ReasonCode.UsernameNotAllowed));
+
     /// <summary>The decision's reason; what each policy said is in <see cref="Reasons"/>.</summary>
     public ReasonCode ReasonCode => _facts?.Code ?? ReasonCode.NotEvaluated;
 

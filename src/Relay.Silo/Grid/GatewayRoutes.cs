@@ -25,8 +25,8 @@ internal sealed partial class GatewayRoutes(
     /// <summary>A gateway that hears nothing for a few of these goes to another silo.</summary>
     public static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(5);
 
-    // 36 bytes a session: some 25,000 sessions of one gateway.
-    private const int MaxSubscriptionBytes = 1024 * 1024;
+    // 39 bytes a session: some 200,000 sessions of one gateway, more than it takes flows of devices.
+    private const int MaxSubscriptionBytes = 8 * 1024 * 1024;
     private static readonly TimeSpan SightingInterval = TimeSpan.FromSeconds(5);
     private static readonly ControlMessage Ping = new("ping", null, null);
     private readonly ConcurrentDictionary<string, GatewayHello> _hellos = new(StringComparer.Ordinal);

@@ -17,6 +17,7 @@ internal static class GridServiceCollectionExtensions
         services.AddSingleton<IGridRoutes, EnrollRoute>();
         services.AddSingleton<IGridRoutes, GatewayRoutes>();
         services.AddSingleton<IGridRoutes, SessionRoutes>();
+        services.AddSingleton<IGridRoutes, FlowRoutes>();
         services.AddSingleton<IGridRoutes, StreamRoute>();
         services.AddSingleton<IGridRoutes, RecordingRoute>();
         services.AddSingleton<IGridRoutes, PathsLostRoute>();

@@ -50,7 +50,7 @@ internal sealed class SessionRoutes(
     {
         if (await GridReply.ReadAsync(context, GridJson.Default.IdentifyRequest, time) is not { } request)
             return;
-        if (!TryReadUser(request.PublicKey, request.ClientIp, out var key, out var ip))
+        if (!TryReadUser(request.PublicKey, request.ClientIp, isDevice: false, out var key, out var ip))
         {
             await RefuseUserAsync(context);
             return;
@@ -67,7 +67,8 @@ internal sealed class SessionRoutes(
     {
         if (await GridReply.ReadAsync(context, GridJson.Default.OpenSessionRequest, time) is not { } request)
             return;
-        if (!TryReadUser(request.PublicKey, request.ClientIp, out var key, out var ip))
+        // A device needs no key, and takes none: which of the two proves the user is never a question.
+        if (!TryReadUser(request.PublicKey, request.ClientIp, request.Device is not null, out var key, out var ip))
         {
             await RefuseUserAsync(context);
             return;
@@ -180,11 +181,11 @@ internal sealed class SessionRoutes(
             await GridReply.RefuseAsync(context, StatusCodes.Status404NotFound, "no_session", "there is no such session of this gateway");
     }
 
-    private static bool TryReadUser(string? publicKey, string? clientIp, out byte[] key, out IPAddress ip)
+    private static bool TryReadUser(string? publicKey, string? clientIp, bool isDevice, out byte[] key, out IPAddress ip)
     {
         key = [];
         ip = IPAddress.None;
-        if (publicKey is not { Length: > 0 and <= MaxKeyBytes * 4 / 3 } || !IPAddress.TryParse(clientIp, out var parsed))
+        if (publicKey is not { Length: <= MaxKeyBytes * 4 / 3 } || publicKey.Length == 0 != isDevice || !IPAddress.TryParse(clientIp, out var parsed))
             return false;
         var buffer = new byte[MaxKeyBytes];
         if (!Convert.TryFromBase64String(publicKey, buffer, out var length))
@@ -195,5 +196,5 @@ internal sealed class SessionRoutes(
     }
 
     private static Task RefuseUserAsync(HttpContext context) =>
-        GridReply.RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_message", "public_key is a base64 blob of at most 16 KiB and client_ip an address");
+        GridReply.RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_message", "public_key is a base64 blob of at most 16 KiB, or empty for a device, and client_ip an address");
 }

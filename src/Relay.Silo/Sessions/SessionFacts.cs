@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json.Serialization;
 using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.Sessions;
@@ -13,8 +14,12 @@ internal sealed record SessionCredential(string Kind, string Id, string Fingerpr
     public const string KeyKind = "key";
     public const string DeviceKind = "device";
 
+    /// <summary>A device's name at that time, for people; null for the others.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Name { get; init; }
+
     /// <summary>The user's WireGuard device: whoever sends through its tunnel is its user.</summary>
-    public static SessionCredential Of(OrgDevice device) => new(DeviceKind, device.Id.ToString("D"), device.PublicKey);
+    public static SessionCredential Of(OrgDevice device) => new(DeviceKind, device.Id.ToString("D"), device.PublicKey) { Name = device.Name };
 }
 
 /// <summary>What never changes about a session, as its row has it.</summary>

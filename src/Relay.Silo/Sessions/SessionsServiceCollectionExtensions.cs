@@ -12,7 +12,11 @@ internal static class SessionsServiceCollectionExtensions
         services.AddSingleton<UserIdentifier>();
         services.AddSingleton<UpstreamCredentials>();
         services.AddSingleton<HostKeyPins>();
+        services.AddSingleton<RepeatedRefusals>();
+        services.AddSingleton<SessionEntry>();
         services.AddSingleton<SessionOpener>();
+        services.AddSingleton<FlowOpener>();
+        services.AddSingleton<SocketNames>();
         services.AddSingleton<GatewaySubscriptions>();
         services.AddSingleton<RevokedGateways>();
         services.AddSingleton<SessionRegistry>();

@@ -18,7 +18,7 @@ internal readonly record struct Identification(OrgSnapshot? Organization, OrgUse
 
 /// <summary>
 /// Turns a key or certificate into a user: a certificate by the organization whose user CA signed it and the user id it names, a plain key
-/// by its registration. The login name plays no part (L28). Whether the holder has proven the key is the caller's business.
+/// by its registration, a device by its being there. The login name plays no part (L28). Whether the holder has proven the key is the caller's business.
 /// </summary>
 internal sealed class UserIdentifier(SnapshotCell snapshots, TimeProvider time)
 {
@@ -34,6 +34,12 @@ internal sealed class UserIdentifier(SnapshotCell snapshots, TimeProvider time)
             ? new Identification(organization, user, new SessionCredential(SessionCredential.KeyKind, key.Fingerprint, key.Fingerprint), null, null)
             : default;
     }
+
+    /// <param name="deviceId">Whose tunnel it came through.</param>
+    /// <param name="device">Null when it is nobody's.</param>
+    public Identification Identify(Guid deviceId, out OrgDevice? device) => snapshots.TryFindDevice(deviceId, out var organization, out device, out var user)
+        ? new Identification(organization, user, SessionCredential.Of(device), device.LoginValidUntil, null)
+        : Refused("this device is not known any more");
 
     private Identification IdentifyCertificate(SshCertificate certificate, IPAddress source)
     {

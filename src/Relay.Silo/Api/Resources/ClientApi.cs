@@ -37,7 +37,7 @@ internal sealed class ClientApi(NpgsqlDataSource database, IAuthorities authorit
         var subject = await SubjectAsync(connection, caller, http.RequestAborted);
         var rows = await connection.QueryAsync<SocketRow>(new CommandDefinition(SocketRows.Select + " WHERE s.organization_id = @OrganizationId AND (@type::text IS NULL OR s.socket_type = @type) ORDER BY lower(s.name)", new { caller.OrganizationId, type }, cancellationToken: http.RequestAborted));
         var address = http.Connection.RemoteIpAddress ?? IPAddress.Loopback;
-        var reachable = rows.Where(r => MayReach(policies, subject, r, address)).ToArray();
+        var reachable = rows.Where(r => policies.MayReach(subject, SocketRows.Facts(r), address, time.GetUtcNow())).ToArray();
         var page = reachable.Skip(query.Offset).Take(query.Size).ToArray();
         var described = await SocketRows.DescribeAsync(connection, null, page, http.RequestAborted);
         return Reply.Ok(query.ToPage<ClientResource>([.. described.Select(Describe)], reachable.Length), ApiJson.Default.ClientResourcePage);
@@ -72,15 +72,6 @@ internal sealed class ClientApi(NpgsqlDataSource database, IAuthorities authorit
     {
         var gateways = await directory.GatewaysAsync(http.RequestAborted);
         return Reply.Ok(new ClientGateways { Gateways = [.. gateways.Select(g => new ClientGateway(g.Name, g.SshAddress, g.LastSeenAt))], HostKey = authorities.GatewayHostKey.PublicKey.ToLine() }, ApiJson.Default.ClientGateways);
-    }
-
-    private bool MayReach(CompiledPolicies policies, Subject subject, SocketRow row, IPAddress address)
-    {
-        var facts = SocketRows.Facts(row);
-        var action = new AccessAction.Connect(facts.DefinedUsername);
-        var decision = policies.Evaluate(new AccessRequest(subject, facts, address, null, time.GetUtcNow(), action, Guid.NewGuid()));
-        // Which user the caller will ask for is not known yet: where only that is missing, the socket is within reach.
-        return decision.Allowed || decision.Reasons.GroupBy(r => r.PolicyId).Any(p => p.All(r => r.Code == ReasonCode.UsernameNotAllowed));
     }
 
     // Compiling is work; the organization's version says when it has to be done again.
