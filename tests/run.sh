@@ -9,7 +9,8 @@ failures=.artifacts/test-failures.txt
 for project in Relay.Tests Relay.EndToEndTests; do
   log=".artifacts/test-$project.log"
   echo "== $project"
-  ".artifacts/bin/$project/$configuration/$project" -noLogo -noColor "$@" 2>&1 | tee "$log"
+  # Whoever starts this in the background has SIGINT ignored, and every program that a test interrupts would inherit it.
+  env --default-signal=INT ".artifacts/bin/$project/$configuration/$project" -noLogo -noColor "$@" 2>&1 | tee "$log"
   [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
   # xunit's last line: "Total: 12, Errors: 0, Failed: 0, Skipped: 0, Not Run: 0, Time: 0.1s"
   line=$(grep -E 'Total: [0-9]+, Errors: ' "$log" | tail -n 1)

@@ -191,10 +191,11 @@ internal sealed partial class StreamRouter : IStreamRouter
             {
                 foreach (var lease in await _directory.LocateAsync([.. elsewhere.Select(c => c.Id)], fresh, cancellationToken))
                 {
-                    // Our own lease without a tunnel: it is just coming, or has just gone. Our address alone: of an earlier start of this silo.
-                    if (lease.SiloIncarnation == _self.Incarnation)
+                    // Our own lease without a tunnel, or an older one than we have heard of: it is just coming, or has just gone.
+                    // Our address alone: of an earlier start of this silo.
+                    if (lease.SiloIncarnation == _self.Incarnation || lease.Epoch < _tunnels.HighestEpoch(lease.ConnectorId))
                         _known[lease.ConnectorId] = _time.GetTimestamp();
-                    else if (lease.Silo != _self.Address && lease.Epoch >= _tunnels.HighestEpoch(lease.ConnectorId))
+                    else if (lease.Silo != _self.Address)
                         ways.Add(new Way(elsewhere.First(c => c.Id == lease.ConnectorId), null, lease, _remoteStreams.GetValueOrDefault(lease.ConnectorId)?.Value ?? 0));
                 }
             }

@@ -101,6 +101,27 @@ public sealed class RouterTests(ConnectorGrid grid) : IClassFixture<ConnectorGri
     }
 
     [Fact]
+    public async Task A_connector_that_is_just_coming_is_waited_for()
+    {
+        await using var before = await TestSilo.StartAsync(grid, "silo-a");
+        await using var here = await TestSilo.StartAsync(grid, "silo-b");
+        var connector = await grid.CreateConnectorAsync(before);
+        var instance = Guid.NewGuid();
+        using var target = new TcpTarget();
+        await using var first = await ScriptedAgent.AttachAsync(grid, before, connector.Token, instance);
+        var old = await before.AttachedAsync(connector);
+
+        // What a reader of the table knows while the connector attaches here: an epoch that is over.
+        Assert.True(here.Tunnels.Admit(connector.Id, old.Epoch + 1));
+        var opening = here.OpenAsync(target.Target, connector);
+        await using var second = await ScriptedAgent.AttachAsync(grid, here, connector.Token, instance);
+        await second.ServeAsync();
+        var routed = await opening;
+        await routed.Stream.DisposeAsync();
+        Assert.Equal((here.Identity.Address, 1), (routed.Silo, routed.Hops));
+    }
+
+    [Fact]
     public async Task A_connector_that_is_not_there_is_named()
     {
         await using var silo = await TestSilo.StartAsync(grid, "silo-a");
