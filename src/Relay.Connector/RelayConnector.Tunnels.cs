@@ -103,6 +103,8 @@ public sealed partial class RelayConnector
     {
         while (true)
         {
+            // A pause that was cancelled is over too: without this, an agent that nobody else takes would try for ever to leave.
+            stop.ThrowIfCancellationRequested();
             var nudged = _nudge.Task;
             var silent = held.Attachment.Silent;
             if (held.Attachment.Dismissed.IsCompleted && !held.SentAway)
