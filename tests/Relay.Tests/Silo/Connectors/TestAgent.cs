@@ -42,7 +42,7 @@ internal sealed class TestAgent : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await StopAsync();
+        await StopAsync().WaitAsync(TimeSpan.FromMinutes(2));
         _stop.Dispose();
     }
 }
