@@ -23,29 +23,41 @@ internal sealed class SiloDirectory(NpgsqlDataSource database, StoreHealth healt
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(new CommandDefinition("""
-            INSERT INTO gateway (name, ssh_address, version, silo) VALUES (@name, @sshAddress, @version, @silo)
-            ON CONFLICT (name) DO UPDATE SET ssh_address = excluded.ssh_address, version = excluded.version, silo = excluded.silo, last_seen_at = now()
+            WITH known AS (
+              INSERT INTO gateway (name, ssh_address, version, silo) VALUES (@name, @sshAddress, @version, @silo)
+              ON CONFLICT (name) DO UPDATE SET ssh_address = excluded.ssh_address, version = excluded.version, silo = excluded.silo, last_seen_at = now()
+            ), forgotten AS (
+              DELETE FROM gateway_sighting WHERE last_seen_at < now() - interval '1 day'
+            )
+            INSERT INTO gateway_sighting (name, silo) VALUES (@name, @silo)
+            ON CONFLICT (name, silo) DO UPDATE SET last_seen_at = now()
             """, new { name, sshAddress, version, silo }, cancellationToken: cancellation));
     }, cancellationToken);
 
-    /// <summary>A gateway does not listen to this silo any more; unless it has spoken to another one since, it is not listed until it speaks again.</summary>
+    /// <summary>A gateway does not listen to this silo any more; unless another one has it, it is not listed until it speaks again.</summary>
     /// <param name="silo">This silo's advertised grid address.</param>
     public Task GatewayGoneAsync(string name, string silo, CancellationToken cancellationToken) => health.RunAsync(async cancellation =>
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
-        await connection.ExecuteAsync(new CommandDefinition(
-            "UPDATE gateway SET last_seen_at = last_seen_at - interval '1 minute' WHERE name = @name AND silo = @silo",
-            new { name, silo },
-            cancellationToken: cancellation));
+        // In the gateway's own row for silos of the version before, which know no sightings.
+        await connection.ExecuteAsync(new CommandDefinition("""
+            WITH gone AS (
+              DELETE FROM gateway_sighting WHERE name = @name AND silo = @silo
+            )
+            UPDATE gateway SET last_seen_at = last_seen_at - interval '1 minute' WHERE name = @name AND silo = @silo
+            """, new { name, silo }, cancellationToken: cancellation));
     }, cancellationToken);
 
     /// <summary>Gateways heard of within the last minute, latest first.</summary>
     public async Task<IReadOnlyList<GatewayRow>> GatewaysAsync(CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        var rows = await connection.QueryAsync<GatewayRow>(new CommandDefinition(
-            "SELECT name, ssh_address, version, silo, last_seen_at FROM gateway WHERE last_seen_at > now() - interval '1 minute' ORDER BY last_seen_at DESC, name",
-            cancellationToken: cancellationToken));
+        var rows = await connection.QueryAsync<GatewayRow>(new CommandDefinition("""
+            SELECT name, ssh_address, version, silo, last_seen_at FROM (
+              SELECT g.name, g.ssh_address, g.version, g.silo, greatest(g.last_seen_at, (SELECT max(s.last_seen_at) FROM gateway_sighting s WHERE s.name = g.name)) AS last_seen_at
+              FROM gateway g) seen
+            WHERE last_seen_at > now() - interval '1 minute' ORDER BY last_seen_at DESC, name
+            """, cancellationToken: cancellationToken));
         return rows.AsList();
     }
 

@@ -76,11 +76,35 @@ public sealed class ClientTests(ApiHost host) : IClassFixture<ApiHost>
         await directory.GatewaySeenAsync("gw-gone", "gone.example.test:2222", "0.1.0", "silo:7443", Cancel);
         await directory.GatewaySeenAsync("gw-1", "moved.example.test:2222", "0.1.0", "silo:7443", Cancel);
         await using (var connection = await host.Database.DataSource.OpenConnectionAsync(Cancel))
-            await connection.ExecuteAsync("UPDATE gateway SET last_seen_at = now() - interval '2 minutes' WHERE name = 'gw-gone'");
+        {
+            await connection.ExecuteAsync("""
+                UPDATE gateway SET last_seen_at = now() - interval '2 minutes' WHERE name = 'gw-gone';
+                UPDATE gateway_sighting SET last_seen_at = now() - interval '2 minutes' WHERE name = 'gw-gone';
+                """);
+        }
+
         var answer = (await host.Admin.GetAsync("/client/gateways")).Json;
         Assert.Equal("moved.example.test:2222", Assert.Single(answer["gateways"]!.AsArray())!["ssh_address"]!.GetValue<string>());
         Assert.True(SshPublicKey.TryParseLine(answer["host_key"]!.GetValue<string>(), out var key, out _, out _));
         Assert.Equal(host.Control.Authorities.GatewayHostKey.PublicKey, key);
+    }
+
+    [Fact]
+    public async Task A_gateway_is_listed_as_long_as_one_silo_has_it()
+    {
+        var directory = (SiloDirectory)host.Services.GetService(typeof(SiloDirectory))!;
+        async Task<bool> ListedAsync() => (await directory.GatewaysAsync(Cancel)).Any(g => g.Name == "gw-2");
+        await directory.GatewaySeenAsync("gw-2", "gw2.example.test:2222", "0.1.0", "silo-a:7443", Cancel);
+        await directory.GatewaySeenAsync("gw-2", "gw2.example.test:2222", "0.1.0", "silo-b:7443", Cancel);
+
+        // The silo that wrote last, as one does that is declared dead while it stands still.
+        await directory.GatewayGoneAsync("gw-2", "silo-b:7443", Cancel);
+        Assert.True(await ListedAsync());
+        await directory.GatewayGoneAsync("gw-2", "silo-a:7443", Cancel);
+        Assert.False(await ListedAsync());
+        await directory.GatewaySeenAsync("gw-2", "gw2.example.test:2222", "0.1.0", "silo-a:7443", Cancel);
+        Assert.True(await ListedAsync());
+        await directory.GatewayGoneAsync("gw-2", "silo-a:7443", Cancel);
     }
 
     [Fact]
