@@ -94,7 +94,7 @@ public sealed partial class RelayConnector
     private async Task<int> RunAsync(CancellationToken stop)
     {
         LogStarting(AgentFacts.Version, _token.ConnectorId, _options.TokenSource);
-        await using var server = new TunnelServer(new TunnelRoutes(_epochs, _clock, new TargetDialler(TunnelWire.DialDeadline, _time), _ssh, _loggers), _loggers);
+        await using var server = new TunnelServer(new TunnelRoutes(_epochs, _clock, new TargetDialler(TunnelWire.DialDeadline, _time), _ssh, _time, _loggers), _loggers);
         await server.StartAsync(stop);
         LogServing();
         var dialler = new SiloDialler(_token.AuthorityPin, DialDeadline, _time);

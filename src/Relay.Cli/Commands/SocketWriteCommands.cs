@@ -103,7 +103,7 @@ internal sealed class SocketWriteCommands
     private static string Next(SocketResource socket) => socket.SocketType switch
     {
         "tls" => $"relay client tcp --host {socket.Name} --listener PORT",
-        "udp" => "a UDP socket is reached over WireGuard only",
+        "udp" => "relay device add NAME; a UDP socket is reached over WireGuard only",
         _ => $"relay client ssh {socket.Name}",
     };
 

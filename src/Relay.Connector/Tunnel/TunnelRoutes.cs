@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -17,14 +18,16 @@ internal sealed partial class TunnelRoutes
     private readonly BootClock _clock;
     private readonly TargetDialler _dialler;
     private readonly IBuiltInSshService? _ssh;
+    private readonly TimeProvider _time;
     private readonly ILogger<TunnelRoutes> _logger;
 
-    public TunnelRoutes(EpochGate epochs, BootClock clock, TargetDialler dialler, IBuiltInSshService? ssh, ILoggerFactory loggers)
+    public TunnelRoutes(EpochGate epochs, BootClock clock, TargetDialler dialler, IBuiltInSshService? ssh, TimeProvider time, ILoggerFactory loggers)
     {
         _epochs = epochs;
         _clock = clock;
         _dialler = dialler;
         _ssh = ssh;
+        _time = time;
         _logger = loggers.CreateLogger<TunnelRoutes>();
     }
 
@@ -69,6 +72,8 @@ internal sealed partial class TunnelRoutes
 
         if (target.IsBuiltInSsh)
             await ServeBuiltInAsync(context, attachment, session);
+        else if (target.IsUdp)
+            await ServeUdpAsync(context, attachment, session, epoch, until, target);
         else
             await ServeTcpAsync(context, attachment, session, epoch, until, target);
     }
@@ -104,7 +109,10 @@ internal sealed partial class TunnelRoutes
 
         try
         {
-            await using var socket = await _dialler.DialAsync(target, context.RequestAborted);
+            if (target.IsUdp)
+                await _dialler.CheckUdpAsync(target, context.RequestAborted);
+            else
+                await (await _dialler.DialAsync(target, context.RequestAborted)).DisposeAsync();
         }
         catch (StreamOpenException e)
         {
@@ -144,6 +152,38 @@ internal sealed partial class TunnelRoutes
                 var ending = await StreamPump.RunAsync(stream, socket, counters, CancellationToken.None);
                 LogStreamClosed(session, target.Address, ending.ToString(), counters.FirstToSecond, counters.SecondToFirst);
             }
+        }
+        finally
+        {
+            LogStreamOver(session, epoch);
+        }
+    }
+
+    private async Task ServeUdpAsync(HttpContext context, Attachment attachment, Guid session, long epoch, long? until, StreamTarget target)
+    {
+        Socket socket;
+        try
+        {
+            socket = await _dialler.DialUdpAsync(target, context.RequestAborted);
+        }
+        catch (StreamOpenException e)
+        {
+            LogTargetNotReached(session, target.Address, e.Error.ToWire(), e.Message);
+            DuplexExchange.Refuse(context, e.Error, e.Message);
+            return;
+        }
+
+        using var owned = socket;
+        if (!await MayOpenAsync(context, attachment, session, epoch, until))
+            return;
+        LogStreamAdmitted(session, epoch);
+        try
+        {
+            await using var stream = await DuplexExchange.AcceptAsync(context);
+            LogStreamOpened(session, target.Key);
+            var relay = new DatagramRelay(stream, socket, TunnelWire.DatagramIdle, _time);
+            var ending = await relay.RunAsync();
+            LogStreamClosed(session, target.Key, ending.ToString(), relay.BytesUp, relay.BytesDown);
         }
         finally
         {

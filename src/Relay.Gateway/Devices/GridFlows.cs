@@ -7,6 +7,7 @@ using Relay.Gateway.Proxy;
 using Relay.Gateway.Sessions;
 using Relay.Gateway.Ssh;
 using Relay.Gateway.WireGuard.Decisions;
+using Relay.Gateway.WireGuard.Flows;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Tunnel;
 
@@ -52,7 +53,7 @@ internal sealed partial class GridFlows(
             case "ssh" when answer.Socket is { } socket:
                 var login = new DeviceLogin(request.Device.Id, socket);
                 return FlowDecision.Serve(accepted => ssh.ServeAsync(accepted, request.Outside, login));
-            case "tcp" when answer.Kind == protocol:
+            case "tcp" or "udp" when answer.Kind == protocol:
                 return await OpenAsync(silo, answer, request, cancellationToken);
             default:
                 // A newer silo's kind; nothing was opened that this gateway could end.
@@ -95,7 +96,7 @@ internal sealed partial class GridFlows(
             Finish(session);
         }
 
-        return FlowDecision.Allow(stream, Ended, session.Over);
+        return request.Protocol == FlowProtocol.Udp ? FlowDecision.Allow(new DatagramStream(stream), Ended, session.Over) : FlowDecision.Allow(stream, Ended, session.Over);
     }
 
     private static FlowDecision Refuse(HttpStatusCode status, string why) => FlowDecision.Refuse(UserText.Line(why), said => RefusalPage.Answer(said.Span, status, UserText.Clean(why)));

@@ -207,7 +207,11 @@ public sealed class DuplexHttpStream : DuplexStream
         ArgumentNullException.ThrowIfNull(response);
         var code = Header(response, TunnelWire.ErrorCodeHeader);
         var text = Header(response, TunnelWire.ErrorHeader);
-        return new StreamOpenException(StreamOpenErrors.Parse(code), text is null ? $"answered {(int)response.StatusCode}" : Uri.UnescapeDataString(text)) { Answered = true };
+        return new StreamOpenException(StreamOpenErrors.Parse(code), text is null ? $"answered {(int)response.StatusCode}" : Uri.UnescapeDataString(text))
+        {
+            Answered = true,
+            NotUnderstood = response.StatusCode == HttpStatusCode.BadRequest,
+        };
     }
 
     private static string? Header(HttpResponseMessage response, string name) =>

@@ -61,4 +61,7 @@ public sealed class StreamOpenException : IOException
 
     /// <summary>True: the other end said so. False: it said nothing, and may still open the stream when the request reaches it.</summary>
     public bool Answered { get; init; }
+
+    /// <summary>True: the other end did not understand the request, as one of an older version does not.</summary>
+    public bool NotUnderstood { get; init; }
 }

@@ -19,7 +19,7 @@ public enum StreamPumpEnding
 }
 
 /// <summary>Bytes moved so far; may be read while the pump runs.</summary>
-public sealed class StreamPumpCounters
+public class StreamPumpCounters
 {
     private long _firstToSecond;
     private long _secondToFirst;
@@ -29,6 +29,16 @@ public sealed class StreamPumpCounters
 
     /// <summary>Bytes read from the second stream and written to the first.</summary>
     public long SecondToFirst => Interlocked.Read(ref _secondToFirst);
+
+    /// <summary>Looks at what was read and is to be written. False: it must not be, and both streams are reset.</summary>
+    /// <param name="fromFirst">The direction.</param>
+    /// <param name="bytes">What was read.</param>
+    /// <param name="count">How much of it counts.</param>
+    internal virtual bool TryTake(bool fromFirst, ReadOnlySpan<byte> bytes, out int count)
+    {
+        count = bytes.Length;
+        return true;
+    }
 
     internal void Add(bool fromFirst, int bytes)
     {
@@ -169,8 +179,13 @@ public static class StreamPump
                 }
 
                 used = Math.Max(used, read);
+                if (!counters.TryTake(fromFirst, buffer.AsSpan(0, read), out var count))
+                {
+                    return CopyEnd.ReadFailed;
+                }
+
                 await to.WriteAsync(buffer.AsMemory(0, read)).ConfigureAwait(false);
-                counters.Add(fromFirst, read);
+                counters.Add(fromFirst, count);
                 if (read < IdleRead)
                 {
                     Return(ref buffer, ref used);

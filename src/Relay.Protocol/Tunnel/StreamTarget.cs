@@ -4,7 +4,7 @@ using System.Globalization;
 namespace Relay.Protocol.Tunnel;
 
 /// <summary>
-/// What the agent dials for a stream: <c>tcp host:port</c> (IPv6 in brackets) or <c>built-in-ssh</c>. Immutable.
+/// What the agent dials for a stream: <c>tcp host:port</c>, <c>udp host:port</c> (IPv6 in brackets) or <c>built-in-ssh</c>. Immutable.
 /// The silo takes it from the inventory, never from a user (L23).
 /// </summary>
 public sealed record StreamTarget
@@ -14,17 +14,19 @@ public sealed record StreamTarget
 
     private const string BuiltInSshText = "built-in-ssh";
     private const string TcpPrefix = "tcp ";
+    private const string UdpPrefix = "udp ";
 
-    private StreamTarget(string? host, int port)
+    private StreamTarget(string? host, int port, bool isUdp = false)
     {
         Host = host;
         Port = port;
+        IsUdp = isUdp;
     }
 
     /// <summary>The connector's own SSH service.</summary>
     public static StreamTarget BuiltInSsh { get; } = new(null, 0);
 
-    /// <summary>Name or address of the TCP target, without brackets; null for <see cref="BuiltInSsh"/>.</summary>
+    /// <summary>Name or address of the target, without brackets; null for <see cref="BuiltInSsh"/>.</summary>
     public string? Host { get; }
 
     /// <summary>1..65535; 0 for <see cref="BuiltInSsh"/>.</summary>
@@ -34,12 +36,22 @@ public sealed record StreamTarget
     [MemberNotNullWhen(false, nameof(Host))]
     public bool IsBuiltInSsh => Host is null;
 
+    /// <summary>True: the stream carries datagrams, see <see cref="DatagramFraming"/>.</summary>
+    public bool IsUdp { get; }
+
     /// <summary>A TCP target.</summary>
     /// <param name="host">Name or address: printable ASCII without spaces, 1..253 characters.</param>
     /// <param name="port">1..65535.</param>
     /// <exception cref="ArgumentException">Not a host or not a port.</exception>
     public static StreamTarget Tcp(string host, int port) =>
         IsHost(host) && port is >= 1 and <= 65535 ? new(host, port) : throw new ArgumentException($"'{host}:{port}' is not a TCP target.", nameof(host));
+
+    /// <summary>A UDP target.</summary>
+    /// <param name="host">As for <see cref="Tcp"/>.</param>
+    /// <param name="port">1..65535.</param>
+    /// <exception cref="ArgumentException">Not a host or not a port.</exception>
+    public static StreamTarget Udp(string host, int port) =>
+        IsHost(host) && port is >= 1 and <= 65535 ? new(host, port, isUdp: true) : throw new ArgumentException($"'{host}:{port}' is not a UDP target.", nameof(host));
 
     /// <summary>Reads the text form; false: not a target.</summary>
     /// <param name="text">As <see cref="ToString"/> writes it.</param>
@@ -58,8 +70,10 @@ public sealed record StreamTarget
             return true;
         }
 
+        // Both prefixes are of one length.
         var colon = text.LastIndexOf(':');
-        if (!text.StartsWith(TcpPrefix, StringComparison.Ordinal) || colon <= TcpPrefix.Length)
+        var isUdp = text.StartsWith(UdpPrefix, StringComparison.Ordinal);
+        if ((!isUdp && !text.StartsWith(TcpPrefix, StringComparison.Ordinal)) || colon <= TcpPrefix.Length)
         {
             return false;
         }
@@ -79,18 +93,21 @@ public sealed record StreamTarget
             return false;
         }
 
-        target = new(host, port);
+        target = new(host, port, isUdp);
         return true;
     }
 
-    /// <summary>Reads "host:port" as <see cref="Address"/> writes it; false: not a TCP target.</summary>
-    /// <param name="address">IPv6 in brackets.</param>
+    /// <summary>Reads what <see cref="Key"/> writes; false: not a target that can be dialled.</summary>
+    /// <param name="key">IPv6 in brackets.</param>
     /// <param name="target">The target when true.</param>
-    public static bool TryParseAddress(string? address, [NotNullWhen(true)] out StreamTarget? target) => TryParse(address is null ? null : TcpPrefix + address, out target);
+    public static bool TryParseKey(string? key, [NotNullWhen(true)] out StreamTarget? target) =>
+        TryParse(key is null || key.StartsWith(UdpPrefix, StringComparison.Ordinal) ? key : TcpPrefix + key, out target);
 
     /// <summary>The text form, as in <see cref="TunnelWire.TargetHeader"/>.</summary>
-    public override string ToString() =>
-        IsBuiltInSsh ? BuiltInSshText : string.Create(CultureInfo.InvariantCulture, $"{TcpPrefix}{Address}");
+    public override string ToString() => IsBuiltInSsh ? BuiltInSshText : IsUdp ? Key : TcpPrefix + Key;
+
+    /// <summary>What it is known by where targets are kept: "host:port" for TCP, "udp host:port"; the built-in service's name otherwise.</summary>
+    public string Key => IsUdp ? UdpPrefix + Address : Address;
 
     /// <summary>"host:port" for messages; the built-in service's name otherwise.</summary>
     public string Address =>

@@ -81,6 +81,9 @@ public static class TunnelWire
     /// <summary>How long the agent tries to dial a TCP target.</summary>
     public static readonly TimeSpan DialDeadline = TimeSpan.FromSeconds(10);
 
+    /// <summary>A stream of datagrams on which nothing moves for so long is ended by the agent; gateways end theirs long before.</summary>
+    public static readonly TimeSpan DatagramIdle = TimeSpan.FromMinutes(10);
+
     /// <summary>How long an opener waits: the agent's dial and a little for the way.</summary>
     public static readonly TimeSpan OpenDeadline = DialDeadline + TimeSpan.FromSeconds(2);
 }

@@ -5,7 +5,7 @@ using Relay.Protocol.Tunnel;
 namespace Relay.Silo.Connectors;
 
 /// <summary>A target that a connector does not reach.</summary>
-/// <param name="Target">"host:port".</param>
+/// <param name="Target">See <see cref="StreamTarget.Key"/>.</param>
 /// <param name="Reason">One sentence.</param>
 internal sealed record FailingTarget(Guid ConnectorId, string Target, string Reason);
 
@@ -26,7 +26,7 @@ internal sealed class PathHealth(TimeProvider time)
     /// <summary>Something was learnt here that the other silos do not know yet.</summary>
     public event Action? Learnt;
 
-    public bool IsHealthy(Guid connector, string target) => Find(connector, target) is null && !IsSuspect(connector);
+    public bool IsHealthy(Guid connector, StreamTarget target) => Find(connector, target.Key) is null && !IsSuspect(connector);
 
     /// <summary>Null: nothing is known against it.</summary>
     public FailingTarget? Find(Guid connector, string target) =>
@@ -40,18 +40,27 @@ internal sealed class PathHealth(TimeProvider time)
     public void Failed(Guid connector, StreamTarget target, StreamOpenException error)
     {
         if (error.Error is StreamOpenError.Refused or StreamOpenError.Unreachable or StreamOpenError.NameNotFound or StreamOpenError.TimedOut)
-            Set(connector, target.Address, error.Message);
+            Set(connector, target.Key, error.Message);
 
         // A time-out does not say whose it was.
         if (error.Error is StreamOpenError.TimedOut or StreamOpenError.Failed or StreamOpenError.NotAttached)
             _suspects[connector] = time.GetTimestamp();
     }
 
-    /// <summary>An opening or a check succeeded.</summary>
+    /// <summary>An opening succeeded: the connector did its part. Of a UDP target that tells nothing.</summary>
+    public void Opened(Guid connector, StreamTarget target)
+    {
+        if (target.IsUdp)
+            _suspects.TryRemove(connector, out _);
+        else
+            Succeeded(connector, target);
+    }
+
+    /// <summary>A check succeeded.</summary>
     public void Succeeded(Guid connector, StreamTarget target)
     {
         _suspects.TryRemove(connector, out _);
-        Set(connector, target.Address, null);
+        Set(connector, target.Key, null);
     }
 
     /// <summary>What was learnt here since; it stays in force here until <see cref="Share"/>.</summary>

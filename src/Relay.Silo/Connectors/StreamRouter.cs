@@ -64,11 +64,12 @@ internal sealed partial class StreamRouter : IStreamRouter
                     var routed = target.HasChoice
                         ? await OpenCountedAsync(path, sessionId, target.SocketId, deadline, cancellationToken)
                         : await OpenAsync(path, sessionId, path.Target, deadline, cancellationToken);
-                    _health.Succeeded(path.Connector.Id, path.Target);
+                    _health.Opened(path.Connector.Id, path.Target);
                     return routed;
                 }
-                catch (StreamOpenException e)
+                catch (StreamOpenException failed)
                 {
+                    var e = Explain(failed, path.Target);
                     _health.Failed(path.Connector.Id, path.Target, e);
                     LogPathFailed(sessionId, path.Connector.Name, path.Lease?.Silo ?? _self.Address, e.Error.ToWire(), e.Message);
                     last = new StreamOpenException(e.Error, $"connector {path.Connector.Name}: {e.Message}", e);
@@ -90,6 +91,11 @@ internal sealed partial class StreamRouter : IStreamRouter
             ? $"connector {target.Connectors[0].Name} is not connected"
             : $"none of the socket's connectors is connected: {string.Join(", ", target.Connectors.Select(c => c.Name))}");
     }
+
+    /// <summary>An agent, or a silo on the way, of a version without datagrams only says that it does not understand.</summary>
+    internal static StreamOpenException Explain(StreamOpenException failed, StreamTarget target) => failed.NotUnderstood && target.IsUdp
+        ? new StreamOpenException(StreamOpenError.Unsupported, "it, or the silo it is connected to, is of a version that does not carry UDP: update it")
+        : failed;
 
     private async ValueTask<RoutedStream> OpenCountedAsync(Path path, Guid session, Guid socket, TimeSpan deadline, CancellationToken cancellationToken)
     {
@@ -215,7 +221,7 @@ internal sealed partial class StreamRouter : IStreamRouter
         var load = target.HasChoice && ways.Count > 0 ? await _loads.CountAsync(target.SocketId, cancellationToken) : new SocketStreams([], []);
         return PathChoice.Order(
             ways.SelectMany(w => target.Targets.Select(t => new Path(w.Connector, w.Tunnel, w.Lease, t, w.Streams + (w.Tunnel is null ? load.OfOthersThrough(w.Connector.Id) : 0)))),
-            p => new PathLoad(_health.IsHealthy(p.Connector.Id, p.Target.Address), load.To(p.Target.Address), p.Streams, p.Tunnel is not null));
+            p => new PathLoad(_health.IsHealthy(p.Connector.Id, p.Target), load.To(p.Target.Address), p.Streams, p.Tunnel is not null));
     }
 
     /// <summary>One way to a connector: through its tunnel here, or through the silo that holds it.</summary>

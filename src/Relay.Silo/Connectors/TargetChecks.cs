@@ -7,7 +7,7 @@ namespace Relay.Silo.Connectors;
 /// <summary>
 /// Has the connectors that are attached here dial the hosts of their sockets' pools, and everything that failed before, every few
 /// seconds; and keeps what is known in step with the other silos. One host alone is not checked until it fails: there is no choice to
-/// make. Bounded: at most <see cref="MaxChecks"/> dials a round, a few at a time.
+/// make. Nor are UDP's, where a check tells next to nothing and every datagram reaches the service. Bounded: at most <see cref="MaxChecks"/> dials a round, a few at a time.
 /// </summary>
 internal sealed partial class TargetChecks(
     ConnectorTunnels tunnels, SnapshotCell snapshots, PathHealth health, FailingTargetStore store, DatabaseSignals signals, TimeProvider time, ILogger<TargetChecks> logger) : BackgroundService
@@ -73,7 +73,7 @@ internal sealed partial class TargetChecks(
             var pools = snapshots.Find(tunnel.Connector.OrganizationId)?.Sockets.Values
                 .Where(s => s.Target is { Kind: not SocketKind.Udp, Hosts.Count: > 1 } && s.Connectors.Any(c => c.Id == connector))
                 .SelectMany(s => s.Target!.Hosts) ?? [];
-            var failing = health.Failing(connector).Select(f => StreamTarget.TryParseAddress(f.Target, out var target) ? target : null).OfType<StreamTarget>();
+            var failing = health.Failing(connector).Select(f => StreamTarget.TryParseKey(f.Target, out var target) ? target : null).OfType<StreamTarget>();
             foreach (var target in pools.Concat(failing).Distinct())
                 yield return (tunnel, target);
         }

@@ -14,6 +14,7 @@ internal sealed partial class StreamRoute(
     SessionStore store,
     SnapshotCell snapshots,
     IStreamRouter router,
+    PathHealth health,
     StreamMetrics metrics,
     ILogger<StreamRoute> logger) : IGridRoutes
 {
@@ -79,7 +80,8 @@ internal sealed partial class StreamRoute(
     private async Task PumpAsync(HttpContext context, LiveSession session, RoutedStream routed, StreamWay way)
     {
         await using var upstream = routed.Stream;
-        var counters = new StreamPumpCounters();
+        // Of datagrams only the payload is the user's.
+        var counters = routed.Target.IsUdp ? new DatagramCounters() : new StreamPumpCounters();
         session.StreamOpened(way, counters);
         metrics.OnOpened(routed.Hops);
 
@@ -89,6 +91,10 @@ internal sealed partial class StreamRoute(
         await using var user = await DuplexExchange.AcceptAsync(context);
         var ending = await StreamPump.RunAsync(user, routed.Stream, counters, session.Ended);
         LogStreamEnded(logger, session.Id, ending, counters.FirstToSecond, counters.SecondToFirst);
+
+        // Nobody could know when it was opened. With another host to go to, the next session goes there until a check finds this one well.
+        if (routed.Target.IsUdp && ending == StreamPumpEnding.SecondAborted && counters.SecondToFirst == 0)
+            health.Failed(routed.ConnectorId, routed.Target, new StreamOpenException(StreamOpenError.Refused, $"{routed.Target.Address} takes no datagrams: nothing listens there"));
     }
 
     private async Task RefuseAsync(HttpContext context, LiveSession session, StreamOpenError error, string message)
@@ -102,7 +108,7 @@ internal sealed partial class StreamRoute(
 
     private ConnectorTarget? Target(LiveSession session)
     {
-        if (snapshots.Find(session.Facts.OrganizationId)?.Sockets.GetValueOrDefault(session.Facts.SocketId) is not { Target: { Kind: not SocketKind.Udp } target } socket)
+        if (snapshots.Find(session.Facts.OrganizationId)?.Sockets.GetValueOrDefault(session.Facts.SocketId) is not { Target: { } target } socket)
             return null;
         return new ConnectorTarget(
             socket.Id,

@@ -16,7 +16,7 @@ internal sealed class UpstreamCredentials(IAuthorities authorities, SecretVault 
     {
         var target = socket.Target ?? throw new UpstreamUnavailableException($"socket {socket.Name} is of a kind that this version of Relay does not serve");
         if (target.Kind == SocketKind.Udp)
-            throw new UpstreamUnavailableException($"socket {socket.Name} carries UDP, which is reached over WireGuard only");
+            throw new UpstreamUnavailableException($"socket {socket.Name} carries UDP, which is reached over WireGuard only: see relay device add");
         if (target.Kind == SocketKind.Tcp)
             return new SshUpstream(SshUpstream.Tcp, target.Describe(), "", null, null, null, []);
         if (session.Username is null && !target.UsesConnectorUser)

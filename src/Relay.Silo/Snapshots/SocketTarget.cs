@@ -48,7 +48,7 @@ internal sealed record SocketTarget(SocketKind Kind, bool IsBuiltIn, IReadOnlyLi
 
     /// <summary>True when a stream to <paramref name="target"/> is one to this upstream.</summary>
     public bool Leads(StreamTarget target) =>
-        Hosts.Any(h => h.IsBuiltInSsh == target.IsBuiltInSsh && h.Port == target.Port && string.Equals(h.Host, target.Host, StringComparison.OrdinalIgnoreCase));
+        Hosts.Any(h => h.IsBuiltInSsh == target.IsBuiltInSsh && h.IsUdp == target.IsUdp && h.Port == target.Port && string.Equals(h.Host, target.Host, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>Reads upstream_configuration. Null: not an upstream that this version serves.</summary>
     public static SocketTarget? TryRead(string json)
@@ -74,7 +74,7 @@ internal sealed record SocketTarget(SocketKind Kind, bool IsBuiltIn, IReadOnlyLi
     }
 
     private static SocketTarget? ReadRaw(SocketKind kind, JsonElement service) =>
-        ReadHosts(service, defaultPort: null) is { Count: > 0 } hosts ? new SocketTarget(kind, false, hosts, SshTargetAuthentication.Certificate, null, false) : null;
+        ReadHosts(service, defaultPort: null, kind) is { Count: > 0 } hosts ? new SocketTarget(kind, false, hosts, SshTargetAuthentication.Certificate, null, false) : null;
 
     private static SocketTarget? ReadSsh(JsonElement ssh)
     {
@@ -92,7 +92,7 @@ internal sealed record SocketTarget(SocketKind Kind, bool IsBuiltIn, IReadOnlyLi
     }
 
     // A pool names its members; its first one is also where a single host is.
-    private static List<StreamTarget> ReadHosts(JsonElement service, int? defaultPort)
+    private static List<StreamTarget> ReadHosts(JsonElement service, int? defaultPort, SocketKind kind = SocketKind.Ssh)
     {
         var hosts = new List<StreamTarget>();
         var members = service.TryGetProperty("hosts", out var pool) && pool.ValueKind == JsonValueKind.Array ? pool.EnumerateArray().ToArray() : [service];
@@ -100,7 +100,7 @@ internal sealed record SocketTarget(SocketKind Kind, bool IsBuiltIn, IReadOnlyLi
         {
             if (Text(member, "hostname") is not { Length: > 0 } host || ReadPort(member, defaultPort) is not { } port)
                 return [];
-            hosts.Add(StreamTarget.Tcp(host, port));
+            hosts.Add(kind == SocketKind.Udp ? StreamTarget.Udp(host, port) : StreamTarget.Tcp(host, port));
         }
 
         return hosts;

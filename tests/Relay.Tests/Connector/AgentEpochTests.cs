@@ -123,7 +123,7 @@ public sealed class AgentEpochTests
 
     private static async Task<TunnelServer> StartAsync(EpochGate epochs)
     {
-        var routes = new TunnelRoutes(epochs, new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, NullLoggerFactory.Instance);
+        var routes = new TunnelRoutes(epochs, new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, TimeProvider.System, NullLoggerFactory.Instance);
         var server = new TunnelServer(routes, NullLoggerFactory.Instance);
         await server.StartAsync(Cancel);
         return server;

@@ -64,7 +64,7 @@ public sealed class TunnelServerTests
     private static async Task<TunnelServer> StartAsync()
     {
         var server = new TunnelServer(
-            new TunnelRoutes(new EpochGate(), new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, NullLoggerFactory.Instance), NullLoggerFactory.Instance);
+            new TunnelRoutes(new EpochGate(), new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, TimeProvider.System, NullLoggerFactory.Instance), NullLoggerFactory.Instance);
         await server.StartAsync(Cancel);
         return server;
     }

@@ -64,7 +64,7 @@ internal readonly record struct FlowEnd(FlowEndCause Cause, long BytesUp, long B
 
 internal enum FlowEndCause
 {
-    /// <summary>Both sides had finished, or nothing moved for the idle time (UDP).</summary>
+    /// <summary>Both sides had finished; of UDP, the target's, or nothing moved for the idle time.</summary>
     Completed,
 
     /// <summary>The device reset the connection, or says that nobody takes the datagrams.</summary>

@@ -9,7 +9,8 @@ internal interface IDatagramPipe : IAsyncDisposable
     /// <summary>Sends one towards the target and does not wait; false when it was dropped.</summary>
     bool TrySend(ReadOnlySpan<byte> datagram);
 
-    /// <summary>Waits until there is one from the target; false when none will come any more.</summary>
+    /// <summary>Waits until there is one from the target; false when none will come any more, because the target's side has ended it in order.</summary>
+    /// <exception cref="IOException">The target's side has reset it: before anything came back, because nobody takes datagrams there.</exception>
     ValueTask<bool> WaitToReceiveAsync(CancellationToken cancellationToken);
 
     /// <summary>Takes one from the target; false when there is none now.</summary>

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
 using Relay.Gateway.WireGuard.Decisions;
+using Relay.Gateway.WireGuard.Tun;
 
 namespace Relay.Gateway.WireGuard.Flows;
 
@@ -29,8 +30,8 @@ internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint d
     /// <summary>Cancelled to end it: nothing has moved for too long.</summary>
     public CancellationTokenSource Idle { get; } = new();
 
-    /// <summary>True once it was refused: its datagrams are answered with that.</summary>
-    public bool IsRefused { get; set; }
+    /// <summary>Why its datagrams are answered with an error from now on; null: they are not.</summary>
+    public RefusalCause? Refused { get; set; }
 
     public TimeSpan LastMoved => new(Volatile.Read(ref _lastMoved));
 
@@ -136,7 +137,7 @@ internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint d
                 }
             }
 
-            return FlowEndCause.ByTarget;
+            return FlowEndCause.Completed;
         }
         catch (OperationCanceledException)
         {

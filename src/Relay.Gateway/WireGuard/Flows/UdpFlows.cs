@@ -3,11 +3,12 @@ using System.Net;
 using System.Net.Sockets;
 using Relay.Gateway.Proxy;
 using Relay.Gateway.WireGuard.Decisions;
+using Relay.Gateway.WireGuard.Tun;
 
 namespace Relay.Gateway.WireGuard.Flows;
 
 /// <summary>UDP flows of all devices. Safe for concurrent use.</summary>
-internal sealed class UdpFlows(FlowAdmission admission, Action<IPEndPoint, IPEndPoint, int> refuse)
+internal sealed class UdpFlows(FlowAdmission admission, Action<IPEndPoint, IPEndPoint, int, RefusalCause> refuse)
 {
     // How long a refusal counts for the datagrams that come after it: the decision is asked for again then.
     private static readonly TimeSpan s_refusalCounts = TimeSpan.FromSeconds(2);
@@ -26,7 +27,7 @@ internal sealed class UdpFlows(FlowAdmission admission, Action<IPEndPoint, IPEnd
         {
             if (admission.TryEnter(from, dialled, FlowProtocol.Udp) is not { } device)
             {
-                refuse(from, dialled, datagram.Length);
+                refuse(from, dialled, datagram.Length, RefusalCause.Prohibited);
                 return;
             }
 
@@ -36,7 +37,7 @@ internal sealed class UdpFlows(FlowAdmission admission, Action<IPEndPoint, IPEnd
             _running.Run(() => RunAsync(started, stops));
         }
 
-        if (flow.IsRefused) refuse(from, dialled, datagram.Length);
+        if (flow.Refused is { } cause) refuse(from, dialled, datagram.Length, cause);
         else flow.Enqueue(datagram);
     }
 
@@ -75,9 +76,7 @@ internal sealed class UdpFlows(FlowAdmission admission, Action<IPEndPoint, IPEnd
             if (decision.Datagrams is not { } target)
             {
                 await decision.DropAsync();
-                flow.IsRefused = true;
-                refuse(flow.From, flow.Dialled, 0);
-                await Task.Delay(s_refusalCounts, admission.Clock.Time, over.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await RefuseAsync(flow, RefusalCause.Prohibited, over.Token);
                 return;
             }
 
@@ -95,6 +94,8 @@ internal sealed class UdpFlows(FlowAdmission admission, Action<IPEndPoint, IPEnd
                 }
 
                 decision.Ended?.Invoke(end);
+                // The target's host says that nobody takes datagrams there: the device learns it, and does not begin a session with each.
+                if (end is { Cause: FlowEndCause.ByTarget, BytesDown: 0 }) await RefuseAsync(flow, RefusalCause.NobodyThere, over.Token);
             }
         }
         finally
@@ -102,5 +103,12 @@ internal sealed class UdpFlows(FlowAdmission admission, Action<IPEndPoint, IPEnd
             _flows.TryRemove((flow.From, flow.Dialled), out _);
             admission.Leave(flow.Device, FlowProtocol.Udp);
         }
+    }
+
+    private async Task RefuseAsync(UdpFlow flow, RefusalCause cause, CancellationToken over)
+    {
+        flow.Refused = cause;
+        refuse(flow.From, flow.Dialled, 0, cause);
+        await Task.Delay(s_refusalCounts, admission.Clock.Time, over).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 }

@@ -6,7 +6,7 @@ using Relay.Protocol.WireGuard;
 
 namespace Relay.Gateway.WireGuard.Flows;
 
-/// <summary>Answers datagrams of refused flows with "administratively prohibited", through the tunnel. Safe for concurrent use. Caller disposes.</summary>
+/// <summary>Answers datagrams of refused flows with an ICMP error, through the tunnel. Safe for concurrent use. Caller disposes.</summary>
 internal sealed class UdpRefusals(WireGuardDevice wireGuard, DeviceTable devices, WireGuardOptions options, TunnelClock clock, UdpSender sender, HandshakeQueue handshakes) : IDisposable
 {
     private readonly Lock _lock = new();
@@ -16,14 +16,15 @@ internal sealed class UdpRefusals(WireGuardDevice wireGuard, DeviceTable devices
     /// <param name="from">The device's address and port.</param>
     /// <param name="dialled">What it sent to.</param>
     /// <param name="payloadLength">Bytes it sent.</param>
-    public void Answer(IPEndPoint from, IPEndPoint dialled, int payloadLength)
+    /// <param name="cause">Why.</param>
+    public void Answer(IPEndPoint from, IPEndPoint dialled, int payloadLength, RefusalCause cause)
     {
         if (devices.Find(from.Address) is not { } device || !device.MayReportError()) return;
         if (options.Own.FirstOrDefault(a => a.AddressFamily == from.AddressFamily) is not { } own) return;
         Span<byte> header = stackalloc byte[TcpLayout.IPv6HeaderLength + 8];
         Span<byte> message = stackalloc byte[Refusal.MaxLength];
         int quoted = Refusal.WriteDatagramHeader(from, dialled, payloadLength, header);
-        int length = Refusal.Write(header[..quoted], own, message);
+        int length = Refusal.Write(header[..quoted], own, message, cause);
         lock (_lock)
         {
             if (length == 0 || _disposed) return;

@@ -4,7 +4,17 @@ using System.Net.Sockets;
 
 namespace Relay.Gateway.WireGuard.Tun;
 
-/// <summary>Writes "communication administratively prohibited" for a packet: RFC 1812 §5.2.7.1 (ICMP 3, 13) and RFC 4443 §3.1 (ICMPv6 1, 1).</summary>
+/// <summary>Why a device's packet gets an error for an answer.</summary>
+internal enum RefusalCause
+{
+    /// <summary>"Communication administratively prohibited": RFC 1812 §5.2.7.1 (ICMP 3, 13) and RFC 4443 §3.1 (ICMPv6 1, 1).</summary>
+    Prohibited = 0,
+
+    /// <summary>"Port unreachable": RFC 792 (ICMP 3, 3) and RFC 4443 §3.1 (ICMPv6 1, 4).</summary>
+    NobodyThere,
+}
+
+/// <summary>Writes the ICMP error that a packet is refused with.</summary>
 internal static class Refusal
 {
     /// <summary>Longest that one gets: what it quotes is bounded so that it fits any path.</summary>
@@ -18,11 +28,12 @@ internal static class Refusal
     /// <param name="packet">The packet that is refused, from its IP header on.</param>
     /// <param name="own">Our address of the packet's family, which the message comes from.</param>
     /// <param name="to">Room for <see cref="MaxLength"/> bytes.</param>
+    /// <param name="cause">What it says.</param>
     /// <returns>Its length; 0 when the packet must not be answered: RFC 1122 §3.2.2, RFC 4443 §2.4 (e).</returns>
-    public static int Write(ReadOnlySpan<byte> packet, IPAddress own, Span<byte> to)
+    public static int Write(ReadOnlySpan<byte> packet, IPAddress own, Span<byte> to, RefusalCause cause = RefusalCause.Prohibited)
     {
         bool six = packet[0] >> 4 == 6;
-        return six ? Write6(packet, own, to) : Write4(packet, own, to);
+        return six ? Write6(packet, own, to, cause) : Write4(packet, own, to, cause);
     }
 
     /// <summary>The start of the packet that a datagram came in, as far as its sender needs it to know which one was refused.</summary>
@@ -45,7 +56,7 @@ internal static class Refusal
         return to.Length;
     }
 
-    private static int Write4(ReadOnlySpan<byte> packet, IPAddress own, Span<byte> to)
+    private static int Write4(ReadOnlySpan<byte> packet, IPAddress own, Span<byte> to, RefusalCause cause)
     {
         int header = (packet[0] & 15) * 4;
         // No answer to errors, to later fragments, to groups.
@@ -62,13 +73,13 @@ internal static class Refusal
         packet[12..16].CopyTo(to[16..]);
         TcpLayout.WriteLength(to, length);
         Span<byte> icmp = to[TcpLayout.IPv4HeaderLength..];
-        (icmp[0], icmp[1]) = (3, 13);
+        (icmp[0], icmp[1]) = (3, cause == RefusalCause.NobodyThere ? (byte)3 : (byte)13);
         quoted.CopyTo(icmp[IcmpHeaderLength..]);
         InternetChecksum.Write(icmp[2..], InternetChecksum.Add(0, icmp));
         return length;
     }
 
-    private static int Write6(ReadOnlySpan<byte> packet, IPAddress own, Span<byte> to)
+    private static int Write6(ReadOnlySpan<byte> packet, IPAddress own, Span<byte> to, RefusalCause cause)
     {
         bool isError = packet[6] == Icmp6 && packet.Length > TcpLayout.IPv6HeaderLength && packet[TcpLayout.IPv6HeaderLength] < 128;
         if (isError || packet[24] == 0xff) return 0;
@@ -83,7 +94,7 @@ internal static class Refusal
         packet[8..24].CopyTo(to[24..]);
         TcpLayout.WriteLength(to, length);
         Span<byte> icmp = to[TcpLayout.IPv6HeaderLength..];
-        (icmp[0], icmp[1]) = (1, 1);
+        (icmp[0], icmp[1]) = (1, cause == RefusalCause.NobodyThere ? (byte)4 : (byte)1);
         quoted.CopyTo(icmp[IcmpHeaderLength..]);
         InternetChecksum.Write(icmp[2..], InternetChecksum.Add(InternetChecksum.Pseudo(to[8..40], Icmp6, icmp.Length), icmp));
         return length;

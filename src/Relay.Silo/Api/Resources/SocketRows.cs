@@ -4,6 +4,7 @@ using Dapper;
 using Npgsql;
 using Relay.Api;
 using Relay.Policy;
+using Relay.Protocol.Tunnel;
 using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.Api.Resources;
@@ -72,10 +73,11 @@ internal static class SocketRows
         return (false, connectors.Count == 1 ? $"connector {connectors[0].Name} is offline" : $"all {connectors.Count} connectors are offline");
     }
 
-    private static SocketHost Describe(string host, IReadOnlyList<ConnectorRow> connectors, IReadOnlyList<FailingRow> failing)
+    private static SocketHost Describe(StreamTarget target, IReadOnlyList<ConnectorRow> connectors, IReadOnlyList<FailingRow> failing)
     {
         var online = connectors.Where(c => c.IsConnected).ToArray();
-        var against = failing.Where(f => f.Target == host && online.Any(c => c.ConnectorId == f.ConnectorId)).ToArray();
+        var host = target.Address;
+        var against = failing.Where(f => f.Target == target.Key && online.Any(c => c.ConnectorId == f.ConnectorId)).ToArray();
         return online.Length == 0
             ? new SocketHost(host, false, "no connector is online")
             : new SocketHost(host, against.Length < online.Length, against.Length == 0 ? "" : string.Join("; ", against.Select(f =>
@@ -84,7 +86,7 @@ internal static class SocketRows
 
     private static SocketResource Describe(SocketRow row, IReadOnlyList<ConnectorRow> connectors, IReadOnlyList<NamedRef> policies, IReadOnlyList<FailingRow> failing)
     {
-        var hosts = SocketTarget.TryRead(row.Upstream) is { IsBuiltIn: false } target ? target.Hosts.Select(h => Describe(h.Address, connectors, failing)).ToArray() : [];
+        var hosts = SocketTarget.TryRead(row.Upstream) is { IsBuiltIn: false } target ? target.Hosts.Select(h => Describe(h, connectors, failing)).ToArray() : [];
         var (alive, reason) = Health(connectors, hosts, policies.Count > 0);
         return new SocketResource
         {

@@ -15,6 +15,25 @@ public sealed class StreamTargetTests
         Assert.Equal(target, StreamTarget.Tcp(host, port));
     }
 
+    [Theory]
+    [InlineData("udp dns.example:53", "dns.example", 53, "dns.example:53")]
+    [InlineData("udp [fd62::1]:65535", "fd62::1", 65535, "[fd62::1]:65535")]
+    public void A_udp_target_reads_as_it_writes_and_is_another_one_than_tcp(string text, string host, int port, string address)
+    {
+        Assert.True(StreamTarget.TryParse(text, out var target));
+        Assert.Equal((host, port, address, text, text), (target.Host, target.Port, target.Address, target.ToString(), target.Key));
+        Assert.True(target.IsUdp);
+        Assert.Equal(target, StreamTarget.Udp(host, port));
+        Assert.NotEqual(target, StreamTarget.Tcp(host, port));
+        foreach (var other in new[] { target, StreamTarget.Tcp(host, port) })
+        {
+            Assert.True(StreamTarget.TryParseKey(other.Key, out var read));
+            Assert.Equal(other, read);
+        }
+
+        Assert.False(StreamTarget.TryParseKey(null, out _));
+    }
+
     [Fact]
     public void The_built_in_service_is_a_target_without_a_host()
     {
@@ -40,7 +59,10 @@ public sealed class StreamTargetTests
     [InlineData("tcp fd62::1:22")]
     [InlineData("tcp [fd62::1:22")]
     [InlineData("tcp host$(x):22")]
-    [InlineData("udp host:22")]
+    [InlineData("udp host")]
+    [InlineData("udp :22")]
+    [InlineData("udp host:0")]
+    [InlineData("sctp host:22")]
     [InlineData("TCP host:22")]
     [InlineData("built-in-ssh ")]
     public void Anything_else_is_not_a_target(string? text) => Assert.False(StreamTarget.TryParse(text, out _));

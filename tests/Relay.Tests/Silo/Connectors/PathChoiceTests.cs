@@ -57,12 +57,12 @@ public sealed class PathChoiceTests
         var learnt = 0;
         health.Learnt += () => learnt++;
         health.Failed(connector, One, new StreamOpenException(StreamOpenError.Refused, "nothing listens there"));
-        Assert.False(health.IsHealthy(connector, One.Address));
-        Assert.True(health.IsHealthy(connector, Two.Address));
-        Assert.True(health.IsHealthy(Guid.NewGuid(), One.Address));
+        Assert.False(health.IsHealthy(connector, One));
+        Assert.True(health.IsHealthy(connector, Two));
+        Assert.True(health.IsHealthy(Guid.NewGuid(), One));
         health.Failed(connector, One, new StreamOpenException(StreamOpenError.Refused, "nothing listens there"));
         health.Succeeded(connector, One);
-        Assert.True(health.IsHealthy(connector, One.Address));
+        Assert.True(health.IsHealthy(connector, One));
         Assert.Equal(2, learnt);
     }
 
@@ -73,10 +73,10 @@ public sealed class PathChoiceTests
         var health = new PathHealth(time);
         var connector = Guid.NewGuid();
         health.Failed(connector, One, new StreamOpenException(StreamOpenError.NotAttached, "gone"));
-        Assert.False(health.IsHealthy(connector, One.Address));
-        Assert.False(health.IsHealthy(connector, Two.Address));
+        Assert.False(health.IsHealthy(connector, One));
+        Assert.False(health.IsHealthy(connector, Two));
         time.Advance(PathHealth.SuspectFor);
-        Assert.True(health.IsHealthy(connector, One.Address));
+        Assert.True(health.IsHealthy(connector, One));
     }
 
     [Fact]
@@ -85,13 +85,13 @@ public sealed class PathChoiceTests
         var health = new PathHealth(new ManualTimeProvider());
         var connector = Guid.NewGuid();
         health.Share([new FailingTarget(connector, Two.Address, "refused")], health.Pending());
-        Assert.False(health.IsHealthy(connector, Two.Address));
+        Assert.False(health.IsHealthy(connector, Two));
         health.Succeeded(connector, Two);
         health.Failed(connector, One, new StreamOpenException(StreamOpenError.Unreachable, "no route"));
 
         // Read before these two were written: they stay.
         health.Share([new FailingTarget(connector, Two.Address, "refused")], new Dictionary<(Guid, string), FailingTarget?>());
-        Assert.True(health.IsHealthy(connector, Two.Address));
+        Assert.True(health.IsHealthy(connector, Two));
         Assert.Equal("no route", health.Find(connector, One.Address)!.Reason);
         var told = health.Pending();
         Assert.Equal(2, told.Count);

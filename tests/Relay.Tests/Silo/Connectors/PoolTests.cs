@@ -94,13 +94,13 @@ public sealed class PoolTests(ConnectorGrid grid) : IClassFixture<ConnectorGrid>
         var routed = await silo.OpenAsync(TestSilo.Grant(socket), pool);
         await routed.Stream.DisposeAsync();
         Assert.Equal(alive.Target, routed.Target);
-        await Eventually.TrueAsync(() => !other.Paths.IsHealthy(connector.Id, dead.Address), "the other silo knows that it fails");
+        await Eventually.TrueAsync(() => !other.Paths.IsHealthy(connector.Id, dead), "the other silo knows that it fails");
 
         using var back = new TcpListener(IPAddress.Loopback, port);
         back.Start();
         await silo.Checks.CheckAsync(Cancel);
-        Assert.True(silo.Paths.IsHealthy(connector.Id, dead.Address));
-        await Eventually.TrueAsync(() => other.Paths.IsHealthy(connector.Id, dead.Address), "the other silo knows that it works");
+        Assert.True(silo.Paths.IsHealthy(connector.Id, dead));
+        await Eventually.TrueAsync(() => other.Paths.IsHealthy(connector.Id, dead), "the other silo knows that it works");
         routed = await silo.OpenAsync(TestSilo.Grant(socket), pool);
         await routed.Stream.DisposeAsync();
         Assert.Equal(dead, routed.Target);

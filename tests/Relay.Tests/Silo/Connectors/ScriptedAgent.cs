@@ -42,7 +42,7 @@ internal sealed class ScriptedAgent : IAsyncDisposable
     public async Task ServeAsync()
     {
         _server = new TunnelServer(
-            new TunnelRoutes(new EpochGate(), new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, NullLoggerFactory.Instance), NullLoggerFactory.Instance);
+            new TunnelRoutes(new EpochGate(), new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, TimeProvider.System, NullLoggerFactory.Instance), NullLoggerFactory.Instance);
         await _server.StartAsync(TestContext.Current.CancellationToken);
         _server.Serve(new DialledConnection(Stream, null, new Attachment("test", Answer)));
     }

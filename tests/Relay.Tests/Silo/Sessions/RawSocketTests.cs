@@ -97,7 +97,7 @@ public sealed class RawSocketTests(SiloFixture fixture) : IClassFixture<SiloFixt
         await AllowAsync(user, socket, """{"tls":{}}""");
         var answer = await _silo.Gateway("gw-raw").OpenAsync(_silo.Certificate(user).Blob, name);
         Assert.False(answer.Allowed);
-        Assert.Equal($"Cannot connect: socket {name} carries UDP, which is reached over WireGuard only.", answer.Message);
+        Assert.Equal($"Cannot connect: socket {name} carries UDP, which is reached over WireGuard only: see relay device add.", answer.Message);
     }
 
     private async Task<(Guid User, Guid Socket, string Name)> PublishAsync(string type, int port)
