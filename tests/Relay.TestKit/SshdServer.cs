@@ -119,6 +119,8 @@ public sealed class SshdServer : IAsyncDisposable
         "MaxSessions 200",
         "LogLevel VERBOSE",
         "Subsystem sftp internal-sftp",
+        // A bash that sshd starts would read the machine's ~/.bashrc, and with it whatever that prints and waits for.
+        "SetEnv SHLVL=1",
         "",
     ]);
 
