@@ -3,6 +3,7 @@ using Microsoft.OpenApi;
 using Relay.Api;
 using Relay.Silo.Api.Http;
 using Relay.Silo.Api.Resources;
+using Relay.Silo.Devices;
 using Relay.Silo.Snapshots;
 
 namespace Relay.Silo.Api;
@@ -14,10 +15,11 @@ internal static class ApiServices
     {
         services.TryAddSingleton<DatabaseSignals>();
         services.TryAddSingleton<GridConfirmation>();
+        services.TryAddSingleton(DeviceNetwork.Default);
         services.AddSingleton<LoginApi>().AddSingleton<UsersApi>().AddSingleton<SshKeysApi>().AddSingleton<GroupsApi>()
             .AddSingleton<ConnectorsApi>().AddSingleton<TokensApi>().AddSingleton<SocketsApi>().AddSingleton<PoliciesApi>()
             .AddSingleton<PolicyTestApi>().AddSingleton<AttachmentsApi>().AddSingleton<SessionsApi>().AddSingleton<RecordingsApi>()
-            .AddSingleton<AuditApi>().AddSingleton<OrganizationApi>().AddSingleton<ClientApi>();
+            .AddSingleton<AuditApi>().AddSingleton<OrganizationApi>().AddSingleton<ClientApi>().AddSingleton<DevicesApi>();
         // The document describes what the serializer writes.
         services.ConfigureHttpJsonOptions(json =>
         {
@@ -49,6 +51,7 @@ internal static class ApiServices
         UsersApi.Map(routes);
         SshKeysApi.Map(routes);
         GroupsApi.Map(routes);
+        DevicesApi.Map(routes);
         ConnectorsApi.Map(routes);
         TokensApi.Map(routes);
         SocketsApi.Map(routes);

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using Relay.Protocol.Grid;
 using Relay.Silo.Authorities;
+using Relay.Silo.Devices;
 using Relay.Silo.Hosting;
 using Relay.Silo.Sessions;
 using Relay.Silo.Storage;
@@ -11,6 +12,7 @@ namespace Relay.Silo.Grid;
 /// <summary>Introduction and control stream of gateways.</summary>
 internal sealed partial class GatewayRoutes(
     IAuthorities authorities,
+    DeviceNetwork network,
     SiloDirectory directory,
     SiloIdentity self,
     GatewaySubscriptions subscriptions,
@@ -55,6 +57,12 @@ internal sealed partial class GatewayRoutes(
             return;
         }
 
+        if (hello.WireGuardAddress is { } outer && !GridAddress.TryParse(outer, out _, out _))
+        {
+            await GridReply.RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_address", "wire_guard_address is host:port");
+            return;
+        }
+
         hello = hello with { Version = PlainText.Clean(hello.Version, 100) };
         if (!_hellos.TryGetValue(name, out var former) || former != hello)
         {
@@ -66,9 +74,13 @@ internal sealed partial class GatewayRoutes(
         await SightAsync(name, context.RequestAborted);
         var silos = announcer.ForGateways();
         var welcome = new GatewayWelcome(
-            authorities.GatewayHostKey.ExportOpenSsh("relay-gateway"), [.. silos.Silos.Where(s => s.State == SiloAnnouncement.Active).Select(s => s.Address)], silos);
+            authorities.GatewayHostKey.ExportOpenSsh("relay-gateway"), [.. silos.Silos.Where(s => s.State == SiloAnnouncement.Active).Select(s => s.Address)], silos, WireGuard());
         await GridReply.WriteAsync(context, welcome, GridJson.Default.GatewayWelcome);
     }
+
+    // Null: this silo was started from what an older version left on its disk. The gateway asks another one, or this one when it starts again.
+    private WireGuardNetwork? WireGuard() => authorities.WireGuardKey.IsEmpty ? null : new WireGuardNetwork(
+        Convert.ToBase64String(authorities.WireGuardKey.Span), [.. network.Devices.Select(r => r.ToString())], [.. network.Resources.Select(r => r.ToString())], network.Suffix);
 
     private async Task ControlAsync(HttpContext context)
     {
@@ -183,7 +195,7 @@ internal sealed partial class GatewayRoutes(
         try
         {
             if (store.Reachable && _hellos.TryGetValue(gateway, out var hello))
-                await directory.GatewaySeenAsync(gateway, hello.SshAddress, hello.Version, self.Address, cancellationToken);
+                await directory.GatewaySeenAsync(gateway, hello.SshAddress, hello.WireGuardAddress ?? "", hello.Version, self.Address, cancellationToken);
         }
         catch (Exception e) when (StoreErrors.IsOutage(e))
         {

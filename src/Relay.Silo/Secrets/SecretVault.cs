@@ -97,6 +97,8 @@ internal readonly record struct SecretPlace(string Table, string Column, string 
 
     public static SecretPlace Organization(string column, Guid organizationId) => new("organization", column, organizationId.ToString("D"));
 
+    public static SecretPlace DevicePresharedKey(Guid deviceId) => new("device", "preshared_key", deviceId.ToString("D"));
+
     /// <summary>Key of a recording's chunks.</summary>
     public static SecretPlace RecordingKey(Guid sessionId, int recordingNo) => new("recording", "sealed_key", $"{sessionId:D}.{recordingNo}");
 

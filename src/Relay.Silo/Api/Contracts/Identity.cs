@@ -51,7 +51,7 @@ public sealed record PasswordChange
 }
 
 /// <summary><c>GET /api/v1/organization</c></summary>
-public sealed record OrganizationResource
+public sealed record OrganizationResource : Confirmed
 {
     public required Guid OrganizationId { get; init; }
 
@@ -63,10 +63,20 @@ public sealed record OrganizationResource
     /// <summary>OpenSSH line of the CA that signs users' certificates.</summary>
     public required string UserCa { get; init; }
 
+    /// <summary>How long after its user's login a WireGuard device may begin something new; then it has to be renewed. 0: for ever.</summary>
+    public required int DeviceLoginSeconds { get; init; }
+
     /// <summary>Grows with every change a decision may depend on.</summary>
     public required long Version { get; init; }
 
     public required DateTimeOffset CreatedAt { get; init; }
+}
+
+/// <summary><c>PATCH /api/v1/organization</c></summary>
+public sealed record OrganizationUpdate
+{
+    /// <summary>300 to 31536000 (a year), or 0 for ever; the default is 604800 (a week). A shorter one counts at once for the devices there are, a longer one with their renewal.</summary>
+    public int? DeviceLoginSeconds { get; init; }
 }
 
 public sealed record UserResource : Confirmed

@@ -20,11 +20,14 @@ public static class ApiRoutes
     /// <summary>GET page of <see cref="SshKeyResource"/>, POST <see cref="SshKeyCreate"/>, DELETE …/{key id or fingerprint}: the caller's own.</summary>
     public const string MeSshKeys = Me + "/ssh_keys";
 
-    /// <summary>GET → <see cref="OrganizationResource"/>.</summary>
+    /// <summary>GET, PATCH <see cref="OrganizationUpdate"/> → <see cref="OrganizationResource"/>.</summary>
     public const string Organization = Base + "/organization";
 
     /// <summary>GET → text/plain: an idempotent shell script for a target's sshd.</summary>
     public const string SshSetup = Organization + "/ssh_setup";
+
+    /// <summary>GET, POST <see cref="DeviceCreate"/>; …/{device}: GET, PATCH <see cref="DeviceUpdate"/>, DELETE revokes; …/{device}/renew: POST → <see cref="DeviceResource"/>.</summary>
+    public const string Devices = Base + "/devices";
 
     /// <summary>GET, POST <see cref="UserCreate"/>; …/{user}: GET, PATCH <see cref="UserUpdate"/>, DELETE; …/{user}/ssh_keys as <see cref="MeSshKeys"/>.</summary>
     public const string Users = Base + "/users";

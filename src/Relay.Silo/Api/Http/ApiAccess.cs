@@ -39,7 +39,15 @@ internal static class ApiAccess
         ["DELETE /me/ssh_keys/{key}"] = Roles.Everyone,
 
         ["GET /organization"] = Roles.Readers,
+        ["PATCH /organization"] = Roles.Admin,
         ["GET /organization/ssh_setup"] = Roles.Readers,
+
+        ["GET /devices"] = Roles.Everyone,
+        ["POST /devices"] = Roles.Everyone,
+        ["GET /devices/{device}"] = Roles.Everyone,
+        ["PATCH /devices/{device}"] = Roles.Everyone,
+        ["DELETE /devices/{device}"] = Roles.Everyone,
+        ["POST /devices/{device}/renew"] = Roles.Everyone,
 
         ["GET /users"] = Roles.Readers,
         ["POST /users"] = Roles.Admin,

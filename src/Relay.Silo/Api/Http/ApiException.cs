@@ -44,6 +44,7 @@ internal static class ErrorCodes
     public const string BadRequest = "bad_request";
     public const string Unauthorized = "unauthorized";
     public const string Forbidden = "forbidden";
+    public const string LoginTooOld = "login_too_old";
     public const string NotFound = "not_found";
     public const string MethodNotAllowed = "method_not_allowed";
     public const string NameTaken = "name_taken";

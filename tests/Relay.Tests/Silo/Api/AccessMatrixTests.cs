@@ -16,7 +16,7 @@ public sealed class AccessMatrixTests(ApiHost host) : IClassFixture<ApiHost>
         "POST /users", "PATCH /users/{user}", "DELETE /users/{user}", "POST /users/{user}/ssh_keys", "DELETE /users/{user}/ssh_keys/{key}",
         "POST /groups", "PATCH /groups/{group}", "DELETE /groups/{group}", "PUT /groups/{group}/members/{user}", "DELETE /groups/{group}/members/{user}",
         "POST /policies", "PATCH /policies/{policy}", "DELETE /policies/{policy}", "PUT /policies/{policy}/sockets", "PUT /sockets/{socket}/policies",
-        "POST /gateway_tokens", "DELETE /gateway_tokens/{token}", "POST /sessions/kill",
+        "POST /gateway_tokens", "DELETE /gateway_tokens/{token}", "POST /sessions/kill", "PATCH /organization",
     ];
 
     [Fact]
@@ -61,7 +61,7 @@ public sealed class AccessMatrixTests(ApiHost host) : IClassFixture<ApiHost>
         var mayWrite = ApiAccess.All.Where(e => e.Value.HasFlag(Roles.ReadOnly) && !e.Key.StartsWith("GET ", StringComparison.Ordinal)).Select(e => e.Key).Order(StringComparer.Ordinal);
         Assert.Equal(
         [
-            "DELETE /me/ssh_keys/{key}", "POST /client/ssh_certificate", "POST /logout", "POST /me/ssh_keys", "POST /policies/{policy}/test", "POST /sessions/{session}/kill", "POST /sockets/{socket}/evaluate", "PUT /me/password",
+            "DELETE /devices/{device}", "DELETE /me/ssh_keys/{key}", "PATCH /devices/{device}", "POST /client/ssh_certificate", "POST /devices", "POST /devices/{device}/renew", "POST /logout", "POST /me/ssh_keys", "POST /policies/{policy}/test", "POST /sessions/{session}/kill", "POST /sockets/{socket}/evaluate", "PUT /me/password",
         ], mayWrite);
         Assert.Equal("POST /login", Assert.Single(ApiAccess.All, e => e.Value.HasFlag(Roles.Anyone)).Key);
     }

@@ -26,6 +26,9 @@ public sealed class SecrecyTests(ApiHost host) : IClassFixture<ApiHost>
         var reader = await host.LoginAsync("planted@example.test", UserPassword);
         var connectorToken = (await host.Admin.PostAsync($"/connectors/{connector}/tokens")).Json["token"]!.GetValue<string>();
         var gatewayToken = (await host.Admin.PostAsync("/gateway_tokens", new JsonObject { ["name"] = "gw" })).Json["token"]!.GetValue<string>();
+        var preshared = Convert.ToBase64String(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32));
+        var publicKey = Relay.Protocol.WireGuard.WireGuardPrivateKey.PublicKey(Relay.Protocol.WireGuard.WireGuardPrivateKey.Generate()).ToString();
+        Created(await reader.PostAsync("/devices", new JsonObject { ["name"] = "planted", ["public_key"] = publicKey, ["preshared_key"] = preshared }));
         // Failing requests must not carry them into errors or the log either.
         await host.Admin.PostAsync("/sockets", Socket("by-password", "username_and_password", "password", Password));
         await host.Admin.PostAsync("/sockets", Socket("bad name", "private_key", "private_key", pem[..200]));
@@ -40,10 +43,13 @@ public sealed class SecrecyTests(ApiHost host) : IClassFixture<ApiHost>
             ["connector token"] = connectorToken.Split('.')[2],
             ["gateway token"] = gatewayToken.Split('.')[2],
             ["login token"] = reader.Token!.Split('.')[2],
+            ["preshared key"] = preshared,
+            ["preshared key's bytes"] = Convert.ToHexStringLower(Convert.FromBase64String(preshared)),
+            ["grid's WireGuard key"] = Convert.ToBase64String(host.Control.Authorities.WireGuardKey.Span),
             ["first password"] = host.AdminPassword,
         };
         var places = new Dictionary<string, string> { ["database"] = await host.Database.DumpAsync(Cancel), ["log"] = host.Log.Text };
-        foreach (var path in new[] { "/me", "/users", "/users/planted@example.test", "/sockets", "/sockets/by-password", "/sockets/by-key", "/connectors", $"/connectors/{connector}/tokens", "/connector_tokens", "/gateway_tokens", "/audit_events?page_size=500", "/organization", "/client/resources" })
+        foreach (var path in new[] { "/me", "/users", "/users/planted@example.test", "/sockets", "/sockets/by-password", "/sockets/by-key", "/connectors", $"/connectors/{connector}/tokens", "/connector_tokens", "/gateway_tokens", "/audit_events?page_size=500", "/organization", "/client/resources", "/devices?user=*" })
         {
             places[$"{path} for an administrator"] = (await host.Admin.GetAsync(path)).Body;
             places[$"{path} for a reader"] = (await reader.GetAsync(path)).Body;
