@@ -31,7 +31,7 @@ public sealed record DeviceReports(IReadOnlyList<DeviceReport> Devices);
 /// <summary>What a gateway knows of one device.</summary>
 /// <param name="Endpoint">"ip:port" its last authentic packet came from.</param>
 /// <param name="LastHandshake">When a handshake last completed.</param>
-/// <param name="BytesUp">Inside the tunnel, from the device, since the last report of this gateway that was taken.</param>
+/// <param name="BytesUp">From the device, as <c>wg show</c> counts, since the last report of this gateway that was taken.</param>
 /// <param name="BytesDown">To the device, likewise.</param>
 public sealed record DeviceReport(Guid DeviceId, string Endpoint, DateTimeOffset LastHandshake, long BytesUp, long BytesDown);
 

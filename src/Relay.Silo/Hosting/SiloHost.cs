@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Relay.Protocol.Hosting;
 using Relay.Silo.Api;
 using Relay.Silo.Connectors;
+using Relay.Silo.Devices;
 using Relay.Silo.GrainHosting;
 using Relay.Silo.Fencing;
 using Relay.Silo.Grid;
@@ -136,6 +137,7 @@ internal sealed partial class SiloHost : IAsyncDisposable
             .AddHistory(options)
             .AddRecordings()
             .AddSessions()
+            .AddDevices()
             .AddGrid()
             .AddConnectors()
             .AddRelayApi()

@@ -59,7 +59,7 @@ public sealed record DeviceStatus
     /// <summary>The gateway that heard it last; empty: none did.</summary>
     public required string Gateway { get; init; }
 
-    /// <summary>From the device, inside the tunnel, over all gateways.</summary>
+    /// <summary>From the device, as <c>wg show</c> counts, over all gateways.</summary>
     public required long BytesUp { get; init; }
 
     public required long BytesDown { get; init; }

@@ -27,6 +27,7 @@ public sealed class GridPortTests(SiloFixture fixture) : IClassFixture<SiloFixtu
         { GridRoutes.Events(Id), GridRole.Gateway, HttpStatusCode.BadRequest },
         { GridRoutes.End(Id), GridRole.Gateway, HttpStatusCode.BadRequest },
         { GridRoutes.RecordingChunk(Id, 0, 0), GridRole.Gateway, HttpStatusCode.BadRequest },
+        { GridRoutes.DeviceReport, GridRole.Gateway, HttpStatusCode.BadRequest },
     };
 
     [Theory]

@@ -93,6 +93,14 @@ internal sealed class TestPeer : IDisposable
         return lines;
     }
 
+    /// <summary>Opens the stream of devices; what it has said is read from the start.</summary>
+    public async Task<StreamReader> DevicesAsync()
+    {
+        var response = await _client.GetAsync(GridRoutes.Devices, HttpCompletionOption.ResponseHeadersRead, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        return new StreamReader(await response.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken));
+    }
+
     public void Dispose() => _client.Dispose();
 
     /// <summary>A control stream, line by line.</summary>
