@@ -4,10 +4,14 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Relay.Gateway.WireGuard;
 using Relay.Protocol.Hosting;
+using Relay.Protocol.WireGuard;
 using Relay.WireGuardHost;
 
 // Relay.WireGuardHost <listen> <key file> [mtu=N] [queues=N] [plain] [idle=milliseconds] [flows=N]
-var options = new WireGuardOptions { Listen = IPEndPoint.Parse(args[0]), KeyFile = args[1] };
+var options = new WireGuardOptions { Listen = IPEndPoint.Parse(args[0]) };
+// A file, so that a gateway that is started again has the key its devices know.
+if (!File.Exists(args[1])) File.WriteAllText(args[1], Convert.ToBase64String(WireGuardPrivateKey.Generate()));
+var key = Convert.FromBase64String(File.ReadAllText(args[1]));
 foreach (var argument in args[2..])
 {
     var (name, value) = argument.Split('=') is [var n, var v] ? (n, int.Parse(v, null)) : (argument, 0);
@@ -28,5 +32,5 @@ builder.Logging.AddJsonLines();
 var host = builder.Build();
 // The console reads on the calling thread.
 _ = Task.Run(() => given.ReadAsync(Console.In));
-await using var tunnel = await WireGuardTunnel.TryStartAsync(options, given, given, TimeProvider.System, host.Services.GetRequiredService<ILogger<WireGuardTunnel>>());
+await using var tunnel = await WireGuardTunnel.TryStartAsync(options, key, given, given, TimeProvider.System, host.Services.GetRequiredService<ILogger<WireGuardTunnel>>());
 await host.RunAsync();

@@ -10,9 +10,6 @@ internal sealed class ControlStream(SiloLink silo, ISessionControl sessions, Tim
     /// <summary>A silo pings every 5 s; three missed pings end the stream, and a new one is opened.</summary>
     public static readonly TimeSpan SilenceLimit = TimeSpan.FromSeconds(15);
 
-    // Sixty-four silos with long names.
-    private const int MaxLineBytes = 64 * 1024;
-
     /// <summary>Subscribes and runs until the stream ends.</summary>
     /// <param name="onSubscribed">Called once, when the silo has answered.</param>
     /// <param name="onAnnounced">Called with each announcement of silos.</param>
@@ -37,7 +34,15 @@ internal sealed class ControlStream(SiloLink silo, ISessionControl sessions, Tim
 
             onSubscribed();
             await using var lines = await response.Content.ReadAsStreamAsync(both.Token);
-            await ReadLinesAsync(lines, onAnnounced, silence, both.Token);
+            await GridLines.ReadAsync(
+                lines,
+                () => silence.CancelAfter(SilenceLimit),
+                line =>
+                {
+                    Handle(line.Span, onAnnounced);
+                    return default;
+                },
+                both.Token);
         }
         catch (HttpRequestException e)
         {
@@ -53,49 +58,8 @@ internal sealed class ControlStream(SiloLink silo, ISessionControl sessions, Tim
         }
     }
 
-    private async Task ReadLinesAsync(Stream stream, Action<SiloAnnouncements> onAnnounced, CancellationTokenSource silence, CancellationToken cancellationToken)
-    {
-        var buffer = new byte[1024];
-        var length = 0;
-        while (true)
-        {
-            var read = await stream.ReadAsync(buffer.AsMemory(length), cancellationToken);
-            if (read == 0)
-            {
-                return;
-            }
-
-            silence.CancelAfter(SilenceLimit);
-            length += read;
-            int end;
-            var start = 0;
-            while ((end = buffer.AsSpan(start, length - start).IndexOf((byte)'\n')) >= 0)
-            {
-                Handle(buffer.AsSpan(start, end), onAnnounced);
-                start += end + 1;
-            }
-
-            buffer.AsSpan(start, length - start).CopyTo(buffer);
-            length -= start;
-            if (length == buffer.Length)
-            {
-                if (length >= MaxLineBytes)
-                {
-                    throw new GridException("The silo's control line is too long.", null, "protocol");
-                }
-
-                Array.Resize(ref buffer, length * 2);
-            }
-        }
-    }
-
     private void Handle(ReadOnlySpan<byte> line, Action<SiloAnnouncements> onAnnounced)
     {
-        if (line.IsEmpty)
-        {
-            return;
-        }
-
         try
         {
             // A type this version does not know is not for it.

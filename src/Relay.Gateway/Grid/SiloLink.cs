@@ -76,6 +76,9 @@ internal sealed class SiloLink : IDisposable
     public Task EndSessionAsync(Guid session, EndSessionRequest request, CancellationToken cancellationToken) =>
         GridCalls.PostAsync(_requests, GridRoutes.End(session), request, GridJson.Default.EndSessionRequest, s_delivery, _time, cancellationToken);
 
+    public Task ReportDevicesAsync(DeviceReports reports, CancellationToken cancellationToken) =>
+        GridCalls.PostAsync(_requests, GridRoutes.DeviceReport, reports, GridJson.Default.DeviceReports, s_delivery, _time, cancellationToken);
+
     /// <summary>Stores one chunk of a recording; idempotent.</summary>
     public async Task StoreChunkAsync(Guid session, int recording, int sequence, ReadOnlyMemory<byte> gzip, string? title, bool last, CancellationToken cancellationToken)
     {

@@ -23,12 +23,16 @@ internal sealed partial class SiloPool(
     private readonly SiloChoice _choice = new(s_choice with { Region = region }, time);
     private readonly ConcurrentDictionary<string, SiloState> _silos = new(StringComparer.OrdinalIgnoreCase);
     private readonly TaskCompletionSource<GatewayWelcome> _firstWelcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<WireGuardNetwork> _network = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private string? _home;
     private long _moves;
     private volatile bool _disposed;
 
     /// <summary>The welcome of the silo that answered first: it carries the host key, the same from every silo.</summary>
     public Task<GatewayWelcome> FirstWelcome => _firstWelcome.Task;
+
+    /// <summary>What all gateways share of WireGuard, from the first silo that knows: one of an older version does not.</summary>
+    public Task<WireGuardNetwork> Network => _network.Task;
 
     /// <summary>At least one silo can be asked.</summary>
     public bool IsConnected => _silos.Values.Any(s => s.Subscribed);
@@ -83,6 +87,26 @@ internal sealed partial class SiloPool(
         throw last ?? new GridException("No silo can be reached.", null, "unreachable");
     }
 
+    /// <summary>Silos that can be asked, best first, each with what is cancelled when it is next found not to answer.</summary>
+    public IReadOnlyList<(SiloLink Silo, CancellationToken Down)> Answering() =>
+        [.. Ranked().Where(s => s.Subscribed).Select(s => (s.Link, s.Down))];
+
+    /// <summary>Tells the silos anew who this gateway is. One that does not answer is told when it does.</summary>
+    public async Task IntroduceAsync(CancellationToken cancellationToken)
+    {
+        foreach (var (silo, _) in Answering())
+        {
+            try
+            {
+                Learn(await silo.HelloAsync(hello(), cancellationToken));
+            }
+            catch (GridException e)
+            {
+                LogNoAnswer(logger, silo.Address, e.Code);
+            }
+        }
+    }
+
     /// <inheritdoc/>
     public IEnumerable<SiloLink> Besides(SiloLink own) =>
         _choice.Ranked().Select(a => _silos.GetValueOrDefault(a)).OfType<SiloState>().Where(s => s.Subscribed && s.Link != own).Select(s => s.Link);
@@ -131,9 +155,12 @@ internal sealed partial class SiloPool(
             LogHome(logger, current ?? "");
         }
 
-        var ranked = _choice.Ranked().Prepend(current ?? "").Select(a => _silos.GetValueOrDefault(a)).OfType<SiloState>().Where(s => !except.Contains(s)).ToArray();
+        var ranked = Ranked().Where(s => !except.Contains(s)).ToArray();
         return Array.Find(ranked, s => s.Subscribed) ?? (ranked.Length > 0 ? ranked[0] : null);
     }
+
+    private IEnumerable<SiloState> Ranked() =>
+        _choice.Ranked().Prepend(_choice.Current ?? "").Distinct(StringComparer.OrdinalIgnoreCase).Select(a => _silos.GetValueOrDefault(a)).OfType<SiloState>();
 
     private async Task WatchAsync(SiloState silo, CancellationToken cancellationToken)
     {
@@ -242,6 +269,11 @@ internal sealed partial class SiloPool(
 
     private void Learn(GatewayWelcome welcome)
     {
+        if (welcome.WireGuard is { } network)
+        {
+            _network.TrySetResult(network);
+        }
+
         _firstWelcome.TrySetResult(welcome);
 
         // A silo of an older version says only who is active; what a newer one has said counts more.

@@ -26,8 +26,7 @@ internal static class GatewayOptionsReader
 
         WireGuard, off unless it has an address (see src/Relay.Gateway/WireGuard):
           --wireguard-listen H:P      RELAY_WIREGUARD_LISTEN      [::]:32442 listens on IPv4 and IPv6; default: none
-          --wireguard-devices R,…     RELAY_WIREGUARD_DEVICES     default: 100.124.0.0/16,fd62:6f72:6465:7230::/64
-          --wireguard-resources R,…   RELAY_WIREGUARD_RESOURCES   default: 100.126.0.0/16,fd62:6f72:6465:7231::/64
+          --wireguard-advertise H:P   RELAY_WIREGUARD_ADVERTISE   where devices reach it; default: that address, or the host of --ssh-advertise
           --wireguard-mtu N           RELAY_WIREGUARD_MTU         1280 to 9000; default: 1420
         """;
 
@@ -43,8 +42,7 @@ internal static class GatewayOptionsReader
         ("--gateway-http-listen", "RELAY_GATEWAY_HTTP_LISTEN"),
         ("--drain-seconds", "RELAY_GATEWAY_DRAIN_SECONDS"),
         ("--wireguard-listen", "RELAY_WIREGUARD_LISTEN"),
-        ("--wireguard-devices", "RELAY_WIREGUARD_DEVICES"),
-        ("--wireguard-resources", "RELAY_WIREGUARD_RESOURCES"),
+        ("--wireguard-advertise", "RELAY_WIREGUARD_ADVERTISE"),
         ("--wireguard-mtu", "RELAY_WIREGUARD_MTU"),
     ];
 
@@ -107,7 +105,7 @@ internal static class GatewayOptionsReader
             }
         }
 
-        read = read with { WireGuard = WireGuardOptionsReader.Read(Value, Path.Combine(read.StateDirectory, $"gateway-{read.Name}", "wireguard.key"), found) };
+        read = read with { WireGuard = WireGuardOptionsReader.Read(Value, found) };
         options = found.Count == 0 ? read : null;
         return options is not null;
     }

@@ -19,6 +19,15 @@ internal sealed partial class GatewayRuntime
     [LoggerMessage(EventId = 3005, Level = LogLevel.Information, Message = "gateway stopped")]
     private static partial void LogStopped(ILogger logger);
 
+    [LoggerMessage(EventId = 3009, Level = LogLevel.Warning, Message = "wireguard waits: the silos are of a version that does not know of it")]
+    private static partial void LogWireGuardWaits(ILogger logger);
+
+    [LoggerMessage(EventId = 3010, Level = LogLevel.Error, Message = "wireguard is off: {Reason}")]
+    private static partial void LogWireGuardOff(ILogger logger, string reason);
+
+    [LoggerMessage(EventId = 3011, Level = LogLevel.Critical, Message = "wireguard failed")]
+    private static partial void LogWireGuardFailed(ILogger logger, Exception exception);
+
     [LoggerMessage(EventId = 3008, Level = LogLevel.Warning, Message = "ending what is left")]
     private static partial void LogEnding(ILogger logger, int sessions, string cause);
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using Relay.Gateway.Devices;
 using Relay.Gateway.Grid;
@@ -17,6 +18,8 @@ namespace Relay.Gateway.Hosting;
 internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToken token, TimeProvider time, ILoggerFactory loggers) : IAsyncDisposable
 {
     private static readonly TimeSpan s_retryRenewal = TimeSpan.FromMinutes(1);
+    // A device that is in use makes a new handshake every two minutes, and none of its keys is good after three.
+    private static readonly TimeSpan s_connected = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan s_lastReports = TimeSpan.FromSeconds(15);
 
     private readonly ILogger _logger = loggers.CreateLogger<GatewayRuntime>();
@@ -26,9 +29,11 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
     private SiloPool? _silos;
     private SshListener? _listener;
     private GridFlows? _flows;
-    private WireGuardTunnel? _tunnel;
+    private volatile WireGuardTunnel? _tunnel;
+    private Task _wireGuard = Task.CompletedTask;
     private SshPrivateKey? _hostKey;
     private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly CancellationTokenSource _stop = new();
     private volatile bool _draining;
 
     public GatewayMetrics Metrics { get; } = new();
@@ -38,6 +43,9 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
 
     /// <summary>Decides about devices' flows, after <see cref="StartAsync"/>.</summary>
     public IFlows Flows => _flows!;
+
+    /// <summary>The silos, after <see cref="StartAsync"/>.</summary>
+    public SiloPool Silos => _silos!;
 
     /// <summary>Sessions live now.</summary>
     public int SessionCount => _live.Count;
@@ -78,7 +86,17 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
 
         hostKeys.Add(_hostKey);
         _flows = new GridFlows(_silos, _live, closing, _listener, Metrics, time, loggers.CreateLogger<GridFlows>());
-        await StartWireGuardAsync();
+        if (options.WireGuard is { } wireGuard)
+        {
+            // After SSH: flows to SSH sockets go there. A silo of an older version does not know of it: the rest does not wait for a newer one.
+            var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _wireGuard = RunWireGuardAsync(wireGuard, started, _stop.Token);
+            if (welcome.WireGuard is not null)
+            {
+                await started.Task;
+            }
+        }
+
         Metrics.Gauge("relay_gateway_sessions", () => _live.Count);
         Metrics.Gauge("relay_gateway_startups", () => _listener.Startups);
         Metrics.Gauge("relay_gateway_silo_moves", () => _silos.Moves);
@@ -101,6 +119,8 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
     public async ValueTask DisposeAsync()
     {
         // Its flows end first, and then still have their silos to be told to.
+        await _stop.CancelAsync();
+        await _wireGuard;
         if (_tunnel is not null)
         {
             await _tunnel.DisposeAsync();
@@ -119,21 +139,80 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
         _listener?.Dispose();
         _hostKey?.Dispose();
         _credential?.Dispose();
+        _stop.Dispose();
     }
 
-    // After SSH: flows to SSH sockets go there. Where WireGuard can not be had, the rest goes on.
-    private async Task StartWireGuardAsync()
+    // Where it can not be had, one line says why, and the rest goes on. Until it stops: the tunnel itself ends later, with its flows.
+    private async Task RunWireGuardAsync(WireGuardOptions asked, TaskCompletionSource started, CancellationToken cancellationToken)
     {
-        if (options.WireGuard is not { } wireGuard)
+        var logger = loggers.CreateLogger<WireGuardTunnel>();
+        try
         {
-            return;
+            if (!_silos!.Network.IsCompleted)
+            {
+                LogWireGuardWaits(_logger);
+            }
+
+            var network = await _silos.Network.WaitAsync(cancellationToken);
+            var devices = new GridDevices(_silos, time, loggers.CreateLogger<GridDevices>());
+            var key = DeviceNetwork.Key(network);
+            try
+            {
+                _tunnel = await WireGuardTunnel.TryStartAsync(DeviceNetwork.Apply(asked, network), key, devices, _flows!, time, logger);
+            }
+            finally
+            {
+                CryptographicOperations.ZeroMemory(key);
+            }
+
+            if (_tunnel is not { } tunnel)
+            {
+                return;
+            }
+
+            Metrics.Gauge("relay_gateway_flows", () => tunnel.FlowCount(FlowProtocol.Tcp) + tunnel.FlowCount(FlowProtocol.Udp));
+            Metrics.Gauge("relay_wireguard_devices", () => tunnel.DeviceCount);
+            Metrics.Gauge("relay_wireguard_devices_connected", () => tunnel.Devices().Count(d => time.GetUtcNow() - d.LastHandshake < s_connected));
+            Metrics.Gauge("relay_wireguard_device_streams", () => devices.Streams);
+            await _silos.IntroduceAsync(cancellationToken);
+            started.TrySetResult();
+            await new DeviceReporter(_silos, tunnel.Devices, time, loggers.CreateLogger<DeviceReporter>()).RunAsync(cancellationToken);
+        }
+        catch (WireGuardUnavailableException e)
+        {
+            LogWireGuardOff(_logger, e.Message);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // Going down.
+        }
+        catch (Exception e)
+        {
+            // Not silently: devices would wait for what does not come.
+            LogWireGuardFailed(_logger, e);
+        }
+        finally
+        {
+            started.TrySetResult();
+        }
+    }
+
+    private GatewayHello Introduce() => new(options.Name, Version, options.SshAdvertise ?? _listener!.LocalEndPoint.ToString(), WireGuardAddress);
+
+    // Null unless it runs: devices are not to be sent to a gateway where it could not be had.
+    private string? WireGuardAddress => _tunnel is not { } tunnel ? null : options.WireGuard!.Advertise ?? Reachable(tunnel.LocalEndPoint);
+
+    private string Reachable(IPEndPoint listening)
+    {
+        if (!listening.Address.Equals(IPAddress.IPv6Any) && !listening.Address.Equals(IPAddress.Any))
+        {
+            return listening.ToString();
         }
 
-        _tunnel = await WireGuardTunnel.TryStartAsync(wireGuard, new NobodyYet(), _flows!, time, loggers.CreateLogger<WireGuardTunnel>());
-        Metrics.Gauge("relay_gateway_flows", () => _tunnel is null ? 0 : _tunnel.FlowCount(FlowProtocol.Tcp) + _tunnel.FlowCount(FlowProtocol.Udp));
+        return options.SshAdvertise is { } ssh && GatewayOptionsReader.TryParseHostPort(ssh, out var host, out _)
+            ? string.Create(CultureInfo.InvariantCulture, $"{(host.Contains(':') ? $"[{host}]" : host)}:{listening.Port}")
+            : new IPEndPoint(_listener!.LocalEndPoint.Address, listening.Port).ToString();
     }
-
-    private GatewayHello Introduce() => new(options.Name, Version, options.SshAdvertise ?? _listener!.LocalEndPoint.ToString());
 
     private static string Version => typeof(GatewayRuntime).Assembly.GetName().Version is { } v ? v.ToString(3) : "0";
 

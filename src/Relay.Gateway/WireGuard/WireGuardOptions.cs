@@ -15,14 +15,17 @@ internal sealed record WireGuardOptions
     /// <summary>Where datagrams come in; the IPv6 "any" address stands for IPv4 too.</summary>
     public required IPEndPoint Listen { get; init; }
 
-    /// <summary>File of the static private key, base64; made when it is missing.</summary>
-    public required string KeyFile { get; init; }
+    /// <summary>"host:port" that devices send to. Null: where it listens, or the host that users dial for SSH when that is every address.</summary>
+    public string? Advertise { get; init; }
 
-    /// <summary>Devices' addresses: one IPv4 range, one IPv6 range, or both.</summary>
+    /// <summary>Devices' addresses: one IPv4 range, one IPv6 range, or both. The silos say which, as of the next two.</summary>
     public IReadOnlyList<IPNetwork> Devices { get; init; } = [IPNetwork.Parse("100.124.0.0/16"), IPNetwork.Parse("fd62:6f72:6465:7230::/64")];
 
     /// <summary>Resources' addresses, likewise: what devices may dial.</summary>
     public IReadOnlyList<IPNetwork> Resources { get; init; } = [IPNetwork.Parse("100.126.0.0/16"), IPNetwork.Parse("fd62:6f72:6465:7231::/64")];
+
+    /// <summary>What names of resources end with.</summary>
+    public string Suffix { get; init; } = "relay";
 
     /// <summary>
     /// The gateway's own addresses inside, with which it reports errors: in the range of devices, given to none of them.

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using Relay.Gateway.WireGuard.Decisions;
 using Relay.Gateway.WireGuard.Flows;
@@ -60,15 +59,32 @@ internal sealed partial class WireGuardTunnel : IAsyncDisposable
         return (await Task.WhenAll(ends)).All(ended => ended);
     }
 
+    /// <summary>The devices that have spoken since the gateway knows them.</summary>
+    public IReadOnlyList<DeviceCounters> Devices()
+    {
+        var heard = new List<DeviceCounters>();
+        foreach (var peer in _device.Peers)
+        {
+            if (peer.LastHandshake is not { } handshake || peer.IsRemoved || peer.Endpoint.ToIPEndPoint() is not { } endpoint) continue;
+            heard.Add(new DeviceCounters(DeviceTable.Of(peer).Device.Id, peer, endpoint.ToString(), _clock.Epoch + handshake, peer.ReceivedBytes, peer.SentBytes));
+        }
+
+        return heard;
+    }
+
+    /// <summary>Devices that may have a tunnel.</summary>
+    public int DeviceCount => _device.Peers.Count;
+
     /// <summary>Flows there are.</summary>
     public int FlowCount(FlowProtocol protocol) => _admission.Count(protocol);
 
     /// <summary>Sets everything up and starts to carry packets. Null: it can not be offered here; one line says why, and nothing is left behind.</summary>
-    public static async Task<WireGuardTunnel?> TryStartAsync(WireGuardOptions options, IDevices devices, IFlows flows, TimeProvider time, ILogger logger)
+    /// <param name="privateKey">The grid's, 32 bytes; copied.</param>
+    public static async Task<WireGuardTunnel?> TryStartAsync(WireGuardOptions options, ReadOnlyMemory<byte> privateKey, IDevices devices, IFlows flows, TimeProvider time, ILogger logger)
     {
         try
         {
-            return await StartAsync(options, devices, flows, time, logger);
+            return await StartAsync(options, privateKey, devices, flows, time, logger);
         }
         catch (WireGuardUnavailableException e)
         {
@@ -77,12 +93,10 @@ internal sealed partial class WireGuardTunnel : IAsyncDisposable
         }
     }
 
-    private static async Task<WireGuardTunnel> StartAsync(WireGuardOptions options, IDevices devices, IFlows flows, TimeProvider time, ILogger logger)
+    private static async Task<WireGuardTunnel> StartAsync(WireGuardOptions options, ReadOnlyMemory<byte> privateKey, IDevices devices, IFlows flows, TimeProvider time, ILogger logger)
     {
         KernelSetup.Check();
-        var key = WireGuardKeyFile.LoadOrCreate(options.KeyFile);
-        var tunnel = new WireGuardTunnel(options, key, flows, new TunnelClock(time), logger);
-        CryptographicOperations.ZeroMemory(key);
+        var tunnel = new WireGuardTunnel(options, privateKey, flows, new TunnelClock(time), logger);
         try
         {
             await tunnel.OpenAsync(devices);

@@ -29,6 +29,7 @@ internal sealed class ScriptedSilo : IAsyncDisposable
 {
     private readonly WebApplication _application;
     private readonly ConcurrentDictionary<Guid, Channel<ControlMessage>> _controls = new();
+    private readonly ConcurrentDictionary<Guid, Channel<DevicesMessage>> _deviceStreams = new();
     private int _chunks;
 
     private ScriptedSilo(WebApplication application, X509Certificate2 authority, SshPrivateKey hostKey)
@@ -63,6 +64,14 @@ internal sealed class ScriptedSilo : IAsyncDisposable
 
     /// <summary>Status for a recording's chunk; 0 stores it.</summary>
     public Func<int, int> ChunkStatus { get; set; } = _ => 0;
+
+    /// <summary>What a stream of devices begins with. Empty: there is no such route, as with an older silo.</summary>
+    public IReadOnlyList<DevicesMessage> Devices { get; set; } = [];
+
+    /// <summary>Status for the reports of devices; 0 takes them.</summary>
+    public int ReportStatus { get; set; }
+
+    public ConcurrentQueue<DeviceReports> Reports { get; } = new();
 
     public IReadOnlyList<string>? KnownSilos { get; set; }
 
@@ -150,6 +159,24 @@ internal sealed class ScriptedSilo : IAsyncDisposable
         }
     }
 
+    /// <summary>Tells every gateway that listens of devices.</summary>
+    public void Tell(DevicesMessage message)
+    {
+        foreach (var stream in _deviceStreams.Values)
+        {
+            stream.Writer.TryWrite(message);
+        }
+    }
+
+    /// <summary>Ends all streams of devices.</summary>
+    public void DropDeviceStreams()
+    {
+        foreach (var stream in _deviceStreams.Values)
+        {
+            stream.Writer.TryComplete();
+        }
+    }
+
     /// <summary>Ends all control streams, as a restart does.</summary>
     public void DropControlStreams()
     {
@@ -180,6 +207,7 @@ internal sealed class ScriptedSilo : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         DropControlStreams();
+        DropDeviceStreams();
         using var hurry = new CancellationTokenSource(TimeSpan.FromSeconds(1));
         try
         {
@@ -228,6 +256,18 @@ internal sealed class ScriptedSilo : IAsyncDisposable
                 break;
             case GridRoutes.Control:
                 await ControlAsync(context);
+                break;
+            case GridRoutes.Devices when Devices.Count > 0:
+                await DevicesAsync(context);
+                break;
+            case GridRoutes.Devices:
+                context.Response.StatusCode = 404;
+                break;
+            case GridRoutes.DeviceReport:
+                var reports = await ReadAsync(context, GridJson.Default.DeviceReports);
+                context.Response.StatusCode = ReportStatus == 0 ? 204 : ReportStatus;
+                if (ReportStatus == 0)
+                    Reports.Enqueue(reports);
                 break;
             case GridRoutes.Identify:
                 var identify = await ReadAsync(context, GridJson.Default.IdentifyRequest);
@@ -319,6 +359,30 @@ internal sealed class ScriptedSilo : IAsyncDisposable
         finally
         {
             _controls.TryRemove(id, out _);
+        }
+    }
+
+    private async Task DevicesAsync(HttpContext context)
+    {
+        var id = Guid.NewGuid();
+        var stream = _deviceStreams[id] = Channel.CreateUnbounded<DevicesMessage>();
+        foreach (var message in Devices)
+            stream.Writer.TryWrite(message);
+        try
+        {
+            await foreach (var message in stream.Reader.ReadAllAsync(context.RequestAborted))
+            {
+                await context.Response.WriteAsync(JsonSerializer.Serialize(message, GridJson.Default.DevicesMessage) + "\n", context.RequestAborted);
+                await context.Response.Body.FlushAsync(context.RequestAborted);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The gateway left.
+        }
+        finally
+        {
+            _deviceStreams.TryRemove(id, out _);
         }
     }
 

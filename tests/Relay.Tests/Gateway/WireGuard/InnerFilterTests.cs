@@ -6,7 +6,7 @@ namespace Relay.Tests.Gateway.WireGuard;
 
 public sealed class InnerFilterTests
 {
-    private static readonly WireGuardOptions s_options = new() { Listen = new IPEndPoint(IPAddress.Any, 0), KeyFile = "" };
+    private static readonly WireGuardOptions s_options = new() { Listen = new IPEndPoint(IPAddress.Any, 0) };
 
     [Theory]
     [InlineData("100.126.0.1", 6, 0, "Pass")]

@@ -9,18 +9,15 @@ public sealed class WireGuardOptionsReaderTests
     {
         Assert.True(GatewayOptionsReader.TryRead(["--gateway-token-file", "/t"], _ => null, "host", out var options, out _));
         Assert.Null(options.WireGuard);
-        Assert.True(GatewayOptionsReader.TryRead(["--gateway-token-file", "/t", "--gateway-name", "edge", "--state-dir", "/s", "--wireguard-listen", "[::]:32442", "--wireguard-mtu", "1300"], _ => null, "host", out options, out _));
-        Assert.Equal(("[::]:32442", 1300, "/s/gateway-edge/wireguard.key"), (options.WireGuard!.Listen.ToString(), options.WireGuard.Mtu, options.WireGuard.KeyFile));
+        Assert.True(GatewayOptionsReader.TryRead(["--gateway-token-file", "/t", "--wireguard-listen", "[::]:32442", "--wireguard-advertise", "gw.example.com:32442", "--wireguard-mtu", "1300"], _ => null, "host", out options, out _));
+        Assert.Equal(("[::]:32442", 1300, "gw.example.com:32442"), (options.WireGuard!.Listen.ToString(), options.WireGuard.Mtu, options.WireGuard.Advertise));
         Assert.Equal(["100.124.100.100", "fd62:6f72:6465:7230::6464"], options.WireGuard.Own.Select(a => a.ToString()));
     }
 
     [Theory]
     [InlineData("--wireguard-listen", "example.com:1", "RELAY_WIREGUARD_LISTEN")]
     [InlineData("--wireguard-mtu", "1279", "RELAY_WIREGUARD_MTU")]
-    [InlineData("--wireguard-devices", "10.0.0.0/24", "RELAY_WIREGUARD_DEVICES")]
-    [InlineData("--wireguard-devices", "10.0.0.0/16,10.1.0.0/16", "RELAY_WIREGUARD_DEVICES")]
-    [InlineData("--wireguard-resources", "nonsense", "RELAY_WIREGUARD_RESOURCES")]
-    [InlineData("--wireguard-resources", "100.124.0.0/15", "must not overlap")]
+    [InlineData("--wireguard-advertise", "gw.example.com", "RELAY_WIREGUARD_ADVERTISE")]
     public void A_mistake_is_told(string option, string value, string told)
     {
         Assert.False(GatewayOptionsReader.TryRead(["--gateway-token-file", "/t", "--wireguard-listen", "[::]:1", option, value], _ => null, "host", out _, out var errors));
