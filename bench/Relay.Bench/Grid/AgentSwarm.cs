@@ -28,7 +28,7 @@ internal sealed class AgentSwarm : IAsyncDisposable
     private AgentSwarm(LiveGrid live)
     {
         _live = live;
-        _servers = [.. Enumerable.Range(0, Servers).Select(_ => new TunnelServer(new TunnelRoutes(new EpochGate(), _clock, new TargetDialler(TunnelWire.DialDeadline, TimeProvider.System), null, NullLoggerFactory.Instance), NullLoggerFactory.Instance))];
+        _servers = [.. Enumerable.Range(0, Servers).Select(_ => new TunnelServer(new TunnelRoutes(new EpochGate(), _clock, new TargetDialler(TunnelWire.DialDeadline, TimeProvider.System), null, TimeProvider.System, NullLoggerFactory.Instance), NullLoggerFactory.Instance))];
     }
 
     public int Attached => _attached.Count;
