@@ -12,6 +12,7 @@ need git git
 need ip iproute2
 need setpriv util-linux
 need nft nftables
+need curl curl
 need wg wireguard-tools
 need wireguard-go wireguard-go
 need jq jq

@@ -2,32 +2,36 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
+using Relay.TestKit;
 
 namespace Relay.EndToEndTests;
 
 /// <summary>A TCP service on loopback that does with each connection what the test says, and then closes it.</summary>
 public sealed class TcpService : IAsyncDisposable
 {
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly Socket _listener;
     private readonly Func<Socket, Task> _serve;
     private readonly Task _accepting;
 
-    public TcpService(Func<Socket, Task> serve)
+    /// <param name="network">On the loopback of that namespace; null: this one's.</param>
+    public TcpService(Func<Socket, Task> serve, NetworkNamespace? network = null)
     {
         _serve = serve;
-        _listener.Start();
-        Port = ((IPEndPoint)_listener.LocalEndpoint).Port;
+        _listener = network?.CreateSocket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) ?? new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        _listener.Listen(512);
+        Port = ((IPEndPoint)_listener.LocalEndPoint!).Port;
         _accepting = AcceptAsync();
     }
 
     public int Port { get; }
 
     /// <summary>Sends back what it gets and ends after the client has.</summary>
-    public static TcpService Echo() => new(async socket =>
+    public static TcpService Echo(NetworkNamespace? network = null) => new(async socket =>
     {
         await using var stream = new NetworkStream(socket);
         await stream.CopyToAsync(stream);
-    });
+    }, network);
 
     /// <summary>Says the SHA-256 of what it got, once the client has ended.</summary>
     public static TcpService Hash() => new(async socket =>
@@ -37,16 +41,16 @@ public sealed class TcpService : IAsyncDisposable
     });
 
     /// <summary>Joins each connection with a Unix socket, such as a private PostgreSQL's.</summary>
-    public static TcpService Bridge(string path) => new(async socket =>
+    public static TcpService Bridge(string path, NetworkNamespace? network = null) => new(async socket =>
     {
         using var other = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         await other.ConnectAsync(new UnixDomainSocketEndPoint(path));
         await Task.WhenAll(CopyAsync(socket, other), CopyAsync(other, socket));
-    });
+    }, network);
 
     public async ValueTask DisposeAsync()
     {
-        _listener.Stop();
+        _listener.Dispose();
         await _accepting;
     }
 
@@ -64,7 +68,7 @@ public sealed class TcpService : IAsyncDisposable
         try
         {
             while (true)
-                _ = ServeAsync(await _listener.AcceptSocketAsync());
+                _ = ServeAsync(await _listener.AcceptAsync());
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {

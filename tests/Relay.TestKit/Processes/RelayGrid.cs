@@ -36,27 +36,50 @@ public sealed class RelayGrid : IAsyncDisposable
     /// <summary>Silo N says that it is in region "rN".</summary>
     public bool Regions { get; init; }
 
+    /// <summary>Where all of it runs, the CLI too; null: beside the test.</summary>
+    public NetworkNamespace? Network { get; init; }
+
+    /// <summary>Further variables of the silos.</summary>
+    public IReadOnlyDictionary<string, string?> SiloSettings { get; init; } = new Dictionary<string, string?>();
+
+    /// <summary>Further variables of the gateways.</summary>
+    public IReadOnlyDictionary<string, string?> GatewaySettings { get; init; } = new Dictionary<string, string?>();
+
     /// <param name="silos">How many silo processes, all on one PostgreSQL.</param>
     /// <param name="gatewaySilo">Index of the one silo the gateway is told about.</param>
     /// <param name="database">Npgsql connection string of a database that the test made and may take away; null: a private one.</param>
     public static async Task<RelayGrid> StartAsync(int silos = 1, int gatewaySilo = 0, int drainSeconds = 0, bool regions = false, string? database = null)
     {
         var grid = new RelayGrid { DrainSeconds = drainSeconds, Regions = regions };
+        await grid.StartAllAsync(silos, gatewaySilo, database);
+        return grid;
+    }
+
+    /// <summary>As above with one silo, in a network namespace; PostgreSQL is reached by its Unix socket from there, too.</summary>
+    public static async Task<RelayGrid> StartInAsync(
+        NetworkNamespace network, IReadOnlyDictionary<string, string?> siloSettings, IReadOnlyDictionary<string, string?> gatewaySettings, int drainSeconds = 0)
+    {
+        var grid = new RelayGrid { DrainSeconds = drainSeconds, Network = network, SiloSettings = siloSettings, GatewaySettings = gatewaySettings };
+        await grid.StartAllAsync(1, 0, null);
+        return grid;
+    }
+
+    private async Task StartAllAsync(int silos, int gatewaySilo, string? database)
+    {
         try
         {
-            grid._database = database is null ? await PrivatePostgres.CreateAsync(migrated: false) : null;
-            grid.Database = database ?? grid._database!.ConnectionString;
+            _database = database is null ? await PrivatePostgres.CreateAsync(migrated: false) : null;
+            Database = database ?? _database!.ConnectionString;
             for (var i = 0; i < silos; i++)
-                await grid.StartSiloAsync();
-            grid.Gateway = await grid.StartGatewayAsync("gateway-0", grid.Silos[gatewaySilo], regions ? $"r{gatewaySilo}" : null);
-            var login = await grid.CliAsync("login", "--email", "admin@relay.local", "--password-file", Path.Combine(grid.Folder, "admin.password"));
+                await StartSiloAsync();
+            Gateway = await StartGatewayAsync("gateway-0", Silos[gatewaySilo], Regions ? $"r{gatewaySilo}" : null);
+            var login = await CliAsync("login", "--email", "admin@relay.local", "--password-file", Path.Combine(Folder, "admin.password"));
             if (login.ExitCode != 0)
                 throw new InvalidOperationException($"The administrator could not log in: {login}");
-            return grid;
         }
         catch
         {
-            await grid.DisposeAsync();
+            await DisposeAsync();
             throw;
         }
     }
@@ -65,7 +88,9 @@ public sealed class RelayGrid : IAsyncDisposable
     public Task<CommandResult> CliAsync(params string[] arguments) => CliOnAsync(Silos[0], arguments);
 
     public Task<CommandResult> CliOnAsync(Silo silo, params string[] arguments) =>
-        Command.RunAsync(RelayPrograms.Cli, arguments, CliEnvironment(silo), workingDirectory: Folder);
+        Network is null
+            ? Command.RunAsync(RelayPrograms.Cli, arguments, CliEnvironment(silo), workingDirectory: Folder)
+            : Command.RunAsync("ip", ["netns", "exec", Network.Name, RelayPrograms.Cli, .. arguments], CliEnvironment(silo), workingDirectory: Folder);
 
     /// <summary>As <see cref="CliAsync"/>, and fails with what was printed unless it exits 0. Gives stdout.</summary>
     public async Task<string> RelayAsync(params string[] arguments)
@@ -127,7 +152,7 @@ public sealed class RelayGrid : IAsyncDisposable
     /// <summary>Starts an agent that knows several silos and logs every stream; does not wait.</summary>
     public RunningProcess StartAgent(string name, string tokenFile, int[] silos)
     {
-        var agent = RunningProcess.Start($"connector {name}", RelayPrograms.Cli, ["connector", "start"], new Dictionary<string, string?>
+        var agent = Launch($"connector {name}", RelayPrograms.Cli, ["connector", "start"], new Dictionary<string, string?>
         {
             ["RELAY_TOKEN_FILE"] = tokenFile,
             ["RELAY_CONNECTOR_SERVER"] = string.Join(',', silos.Select(s => Silos[s].Connectors)),
@@ -184,7 +209,7 @@ public sealed class RelayGrid : IAsyncDisposable
 
     private async Task<Silo> StartSiloAsync(int index, string apiListen, string gridListen, string connectorListen)
     {
-        var process = RunningProcess.Start($"silo {index}", RelayPrograms.Silo, [], new Dictionary<string, string?>
+        var process = Launch($"silo {index}", RelayPrograms.Silo, [], new Dictionary<string, string?>
         {
             ["RELAY_DATABASE"] = Database,
             ["RELAY_STATE_DIR"] = Path.Combine(Folder, "state"),
@@ -197,7 +222,7 @@ public sealed class RelayGrid : IAsyncDisposable
             // For a silo that was built on Orleans.
             ["RELAY_ORLEANS_PORT"] = "0",
             ["RELAY_DRAIN_SECONDS"] = DrainSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture),
-        });
+        }, SiloSettings);
         _processes.Add(process);
         var ready = await process.WaitForMessageAsync("silo ready");
         string Field(string name) => ready.GetProperty(name).GetString()!;
@@ -207,6 +232,14 @@ public sealed class RelayGrid : IAsyncDisposable
 
     /// <summary>Starts the gateway that has ended again, under its name; users dial another port.</summary>
     public async Task RestartGatewayAsync() => Gateway = await StartGatewayAsync("gateway-0", Silos[0], Regions ? "r0" : null);
+
+    private RunningProcess Launch(
+        string name, string program, IReadOnlyList<string> arguments, Dictionary<string, string?> environment, IReadOnlyDictionary<string, string?>? more = null, NetworkNamespace? network = null)
+    {
+        foreach (var (variable, value) in more ?? new Dictionary<string, string?>())
+            environment[variable] = value;
+        return (network ?? Network)?.Start(name, program, arguments, environment) ?? RunningProcess.Start(name, program, arguments, environment);
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -218,9 +251,10 @@ public sealed class RelayGrid : IAsyncDisposable
     }
 
     /// <summary>Starts a further gateway that the caller disposes.</summary>
-    public async Task<GatewayProcess> StartGatewayAsync(string name, Silo silo, string? region = null)
+    /// <param name="network">Where it runs; null: with the others.</param>
+    public async Task<GatewayProcess> StartGatewayAsync(string name, Silo silo, string? region = null, NetworkNamespace? network = null)
     {
-        var process = RunningProcess.Start(name, RelayPrograms.Gateway, [], new Dictionary<string, string?>
+        var process = Launch(name, RelayPrograms.Gateway, [], new Dictionary<string, string?>
         {
             ["RELAY_STATE_DIR"] = Path.Combine(Folder, name),
             ["RELAY_GATEWAY_TOKEN_FILE"] = Path.Combine(Folder, "state", "gateway.token"),
@@ -229,7 +263,7 @@ public sealed class RelayGrid : IAsyncDisposable
             ["RELAY_SILOS"] = silo.Grid,
             ["RELAY_REGION"] = region,
             ["RELAY_GATEWAY_DRAIN_SECONDS"] = DrainSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture),
-        });
+        }, GatewaySettings, network);
         _processes.Add(process);
         return new GatewayProcess(process, (await process.WaitForMessageAsync("gateway ready")).GetProperty("ssh").GetString()!);
     }

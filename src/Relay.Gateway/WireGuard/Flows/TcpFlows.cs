@@ -62,6 +62,11 @@ internal sealed class TcpFlows(Socket listener, FlowAdmission admission) : IDisp
         try
         {
             (from, dialled) = ((IPEndPoint?)accepted.RemoteEndPoint, TransparentSocket.DialledAddress(accepted));
+            // A device that has gone to another gateway, or for good, does not say so: after a quarter of an hour without a sign of it the flow is over.
+            accepted.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+            accepted.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 300);
+            accepted.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 60);
+            accepted.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 10);
         }
         catch (SocketException)
         {

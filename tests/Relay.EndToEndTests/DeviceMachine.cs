@@ -1,0 +1,151 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Relay.Protocol.WireGuard;
+using Relay.TestKit;
+using Relay.TestKit.Processes;
+
+namespace Relay.EndToEndTests;
+
+/// <summary>A user's machine: the stock wireguard-go and wg in a namespace, set up as wg-quick does by its file.</summary>
+public sealed class DeviceMachine : IAsyncDisposable
+{
+    private readonly TempDir _folder = new();
+    private readonly WireGuardSite _site;
+    private readonly NetworkNamespace _network;
+    private readonly RunningProcess _process;
+    private readonly int _number;
+
+    private DeviceMachine(WireGuardSite site, NetworkNamespace network, RunningProcess process, string name, int number)
+    {
+        (_site, _network, _process, Name, _number) = (site, network, process, name, number);
+    }
+
+    /// <summary>The device's.</summary>
+    public string Name { get; }
+
+    public Guid Id { get; } = Guid.NewGuid();
+
+    /// <summary>Where the first gateway sees it.</summary>
+    public string Outside => $"10.77.{_number}.2";
+
+    private string Interface => _network.Name;
+
+    /// <summary>This machine's ends of its cables.</summary>
+    private string ToFirst { get; init; } = "";
+
+    private string ToSecond { get; init; } = "";
+
+    public static async Task<DeviceMachine> StartAsync(WireGuardSite site, string name, int number)
+    {
+        var network = await NetworkNamespace.CreateAsync();
+        var (first, _) = await WireGuardSite.CableAsync(network, $"10.77.{number}.2/24", site.Core, $"10.77.{number}.1/24");
+        var (second, _) = await WireGuardSite.CableAsync(network, $"10.78.{number}.2/24", site.Second, $"10.78.{number}.1/24");
+        var process = network.Start("wireguard-go", "wireguard-go", ["-f", network.Name], new Dictionary<string, string?> { ["LOG_LEVEL"] = "verbose", ["WG_PROCESS_FOREGROUND"] = "1" });
+        var machine = new DeviceMachine(site, network, process, name, number) { ToFirst = first, ToSecond = second };
+        await process.WaitForLineAsync("UAPI listener started");
+        await machine.ConfigureAsync(await machine.RegisterAsync());
+        return machine;
+    }
+
+    /// <summary>Runs a program there to its end.</summary>
+    public Task<CommandResult> RunAsync(string program, params string[] arguments) => Command.RunAsync("ip", ["netns", "exec", _network.Name, program, .. arguments]);
+
+    /// <summary>The stock ssh without any key, to an address.</summary>
+    public Task<CommandResult> SshAsync(string user, string address, string command) => RunAsync(
+        "ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "PubkeyAuthentication=no", "-o", "ConnectTimeout=60", $"{user}@{address}", command);
+
+    /// <summary>Status and body of a page; status 0: there was none.</summary>
+    public async Task<(int Status, string Body)> CurlAsync(string address, int port, string path = "/")
+    {
+        var result = await RunAsync("curl", "-s", "-m", "60", "-w", "\n%{http_code}", $"http://{address}:{port}{path}");
+        var end = result.Text.LastIndexOf('\n');
+        return (int.Parse(result.Text[(end + 1)..], System.Globalization.CultureInfo.InvariantCulture), result.Text[..end]);
+    }
+
+    /// <summary>Connects through the tunnel.</summary>
+    public async Task<NetworkStream> ConnectAsync(string address, int port)
+    {
+        var socket = _network.CreateSocket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+            await socket.ConnectAsync(IPAddress.Parse(address), port, limit.Token);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Reaches only the other gateway from now on, as when the one before is gone: what that still sends does not lead back to it.</summary>
+    /// <param name="second">False: back to the first.</param>
+    public async Task MoveAsync(bool second)
+    {
+        await _network.RunAsync("ip", "link", "set", second ? ToSecond : ToFirst, "up");
+        await _network.RunAsync("ip", "link", "set", second ? ToFirst : ToSecond, "down");
+        await _network.RunAsync("wg", "set", Interface, "peer", _site.PublicKey, "endpoint", Gateway(second));
+    }
+
+    /// <summary>Forgets the sessions there are: whatever is sent next begins with a handshake.</summary>
+    public async Task ForgetAsync()
+    {
+        await _network.RunAsync("wg", "set", Interface, "peer", _site.PublicKey, "remove");
+        await _network.RunAsync("wg", "set", Interface, "peer", _site.PublicKey, "endpoint", Gateway(second: false), "allowed-ips", "100.126.0.0/16,fd62:6f72:6465:7231::/64");
+    }
+
+    /// <summary>When the last handshake ended, in seconds since 1970; 0: there was none.</summary>
+    public async Task<long> LatestHandshakeAsync() =>
+        long.Parse((await _network.RunAsync("wg", "show", Interface, "latest-handshakes")).Text.Split('\t')[1], System.Globalization.CultureInfo.InvariantCulture);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _process.DisposeAsync();
+        await _network.DisposeAsync();
+        _folder.Dispose();
+    }
+
+    private string Gateway(bool second) => $"10.{(second ? 78 : 77)}.{_number}.1:{WireGuardSite.Port}";
+
+    // The file that a user has.
+    private async Task<string> RegisterAsync()
+    {
+        var secret = (await Command.RunAsync("wg", ["genkey"])).Text.Trim();
+        var key = Convert.FromBase64String((await Command.RunAsync("wg", ["pubkey"], stdin: Encoding.ASCII.GetBytes(secret))).Text);
+        await _site.WriteAsync(
+            """
+            UPDATE grid SET device_addresses = device_addresses + 1;
+            INSERT INTO device_address (address_index, device_id) SELECT device_addresses, @id FROM grid;
+            INSERT INTO device (device_id, organization_id, user_id, name, public_key)
+            SELECT @id, organization_id, user_id, @name, @key FROM app_user WHERE email = 'admin@relay.local'
+            """,
+            ("id", Id), ("name", Name), ("key", key));
+        var index = await _site.QueryAsync<int>("SELECT address_index FROM device_address WHERE device_id = @id", ("id", Id));
+        return $"""
+            [Interface]
+            PrivateKey = {secret}
+            Address = 100.124.{index >> 8}.{index & 255}/32, fd62:6f72:6465:7230::{index:x}/128
+            MTU = 1420
+
+            [Peer]
+            PublicKey = {_site.PublicKey}
+            AllowedIPs = 100.126.0.0/16, fd62:6f72:6465:7231::/64
+            Endpoint = {Gateway(second: false)}
+            """;
+    }
+
+    private async Task ConfigureAsync(string text)
+    {
+        using var configuration = WgQuickConfiguration.Parse(text);
+        var peer = Assert.Single(configuration.Peers);
+        var stripped = $"[Interface]\nPrivateKey = {Convert.ToBase64String(configuration.PrivateKey)}\n[Peer]\nPublicKey = {peer.PublicKey}\nAllowedIPs = {string.Join(',', peer.AllowedIPs)}\nEndpoint = {peer.Endpoint}\n";
+        await _network.RunAsync("wg", "setconf", Interface, _folder.Write("conf", stripped));
+        await _network.RunAsync("ip", "link", "set", Interface, "mtu", $"{configuration.Mtu}", "up");
+        foreach (var address in configuration.Addresses)
+            await _network.RunAsync("ip", "addr", "add", $"{address}", "dev", Interface);
+        foreach (var range in peer.AllowedIPs)
+            await _network.RunAsync("ip", range.BaseAddress.AddressFamily == AddressFamily.InterNetworkV6 ? "-6" : "-4", "route", "add", $"{range}", "dev", Interface);
+    }
+}
