@@ -12,12 +12,15 @@ internal sealed class ActiveDevice(UserDevice device, TimeProvider time)
     /// <summary>Refusals per second that are answered; the others are dropped, as RFC 4443 §2.4 (f) wants it.</summary>
     private const int ErrorsPerSecond = 50;
 
+    /// <summary>Refusals per second that are worth a line in the log: a program knocks as often as it likes.</summary>
+    private const int LinesPerSecond = 5;
+
     private readonly CancellationTokenSource _removed = new();
     private UserDevice _device = device;
     private int _tcpFlows;
     private int _udpFlows;
-    private long _errorSecond;
-    private int _errors;
+    private readonly PerSecond _errors = new(ErrorsPerSecond, time);
+    private readonly PerSecond _lines = new(LinesPerSecond, time);
 
     public UserDevice Device
     {
@@ -48,12 +51,24 @@ internal sealed class ActiveDevice(UserDevice device, TimeProvider time)
     public void Leave(FlowProtocol protocol) => Interlocked.Decrement(ref Flows(protocol));
 
     /// <summary>True when one more error may be reported to it now.</summary>
-    public bool MayReportError()
-    {
-        long second = time.GetTimestamp() / time.TimestampFrequency;
-        if (Interlocked.Exchange(ref _errorSecond, second) != second) Volatile.Write(ref _errors, 0);
-        return Interlocked.Increment(ref _errors) <= ErrorsPerSecond;
-    }
+    public bool MayReportError() => _errors.TryTake();
+
+    /// <summary>True when one more refusal of it may be logged now.</summary>
+    public bool MayLogRefusal() => _lines.TryTake();
 
     private ref int Flows(FlowProtocol protocol) => ref protocol == FlowProtocol.Tcp ? ref _tcpFlows : ref _udpFlows;
+
+    /// <summary>So many in each second, and no more. Safe for concurrent use.</summary>
+    private sealed class PerSecond(int limit, TimeProvider time)
+    {
+        private long _second;
+        private int _taken;
+
+        public bool TryTake()
+        {
+            long second = time.GetTimestamp() / time.TimestampFrequency;
+            if (Interlocked.Exchange(ref _second, second) != second) Volatile.Write(ref _taken, 0);
+            return Interlocked.Increment(ref _taken) <= limit;
+        }
+    }
 }

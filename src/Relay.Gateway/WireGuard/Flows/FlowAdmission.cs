@@ -73,7 +73,7 @@ internal sealed partial class FlowAdmission(DeviceTable devices, IFlows flows, W
             decision = FlowDecision.Refuse("no decision: an error");
         }
 
-        if (decision.Reason is { } reason) LogRefused(logger, request.Device.Id, request.Protocol, request.Dialled.ToString(), reason);
+        if (decision.Reason is { } reason && (devices.Find(request.From.Address)?.MayLogRefusal() ?? false)) LogRefused(logger, request.Device.Id, request.Protocol, request.Dialled.ToString(), reason);
         return decision;
     }
 

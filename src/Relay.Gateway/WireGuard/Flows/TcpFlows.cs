@@ -83,7 +83,7 @@ internal sealed class TcpFlows(Socket listener, FlowAdmission admission) : IDisp
         {
             using var over = CancellationTokenSource.CreateLinkedTokenSource(device.Removed, stops);
             var decision = await admission.DecideAsync(new FlowRequest(device.Device, device.Outside, from, dialled, FlowProtocol.Tcp), over.Token);
-            if (decision.Stream is { } target) await JoinAsync(stream, target, decision, over.Token);
+            if (decision.Stream is { } target) await JoinAsync(accepted, stream, target, decision, over.Token);
             else if (decision.Server is { } server) await HandOverAsync(accepted, stream, server, over.Token);
             else await RefuseAsync(stream, decision, over.Token);
         }
@@ -100,12 +100,15 @@ internal sealed class TcpFlows(Socket listener, FlowAdmission admission) : IDisp
         await server(accepted);
     }
 
-    private static async Task JoinAsync(SocketDuplexStream device, DuplexStream target, FlowDecision decision, CancellationToken over)
+    private static async Task JoinAsync(Socket accepted, SocketDuplexStream device, DuplexStream target, FlowDecision decision, CancellationToken over)
     {
         await using var owned = target;
         var counters = new StreamPumpCounters();
         using var ends = CancellationTokenSource.CreateLinkedTokenSource(over, decision.Revoked);
+        // A process that is killed leaves its connections to the kernel, which would end them as if they were whole.
+        SetResetOnClose(accepted, true);
         var ending = await StreamPump.RunAsync(device, target, counters, ends.Token);
+        if (ending == StreamPumpEnding.Completed) SetResetOnClose(accepted, false);
         var cause = ending switch
         {
             StreamPumpEnding.Completed => FlowEndCause.Completed,
@@ -114,6 +117,18 @@ internal sealed class TcpFlows(Socket listener, FlowAdmission admission) : IDisp
             _ => FlowEndCause.Revoked,
         };
         decision.Ended?.Invoke(new FlowEnd(cause, counters.FirstToSecond, counters.SecondToFirst));
+    }
+
+    private static void SetResetOnClose(Socket accepted, bool resets)
+    {
+        try
+        {
+            accepted.LingerState = new LingerOption(resets, 0);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // Reset already.
+        }
     }
 
     private async Task RefuseAsync(SocketDuplexStream device, FlowDecision decision, CancellationToken over)
