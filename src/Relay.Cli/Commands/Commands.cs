@@ -18,6 +18,7 @@ internal static class Commands
         UserCommands.Create(),
         GroupCommands.Create(),
         KeyCommands.Create(),
+        DeviceCommands.Create(),
         OrganizationCommands.Create(),
         GatewayCommands.Create(),
         AuditCommands.Create(),

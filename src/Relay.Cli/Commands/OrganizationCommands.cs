@@ -1,12 +1,13 @@
 using System.CommandLine;
+using System.Globalization;
 using Relay.Api;
 
 namespace Relay.Cli.Commands;
 
-/// <summary><c>relay org show|ssh-ca|ssh-setup</c>.</summary>
+/// <summary><c>relay org show|update|ssh-ca|ssh-setup</c>.</summary>
 internal static class OrganizationCommands
 {
-    public static Command Create() => Commands.Group("org", "The organization", Show(), SshCa(), SshSetup());
+    public static Command Create() => Commands.Group("org", "The organization", Show(), Update(), SshCa(), SshSetup());
 
     private static Command Show() => new Command("show", "Show the organization").OnApi(async (context, api, _, cancellationToken) =>
     {
@@ -16,8 +17,19 @@ internal static class OrganizationCommands
             ("NAME", org.Value.Name),
             ("SSH CA", org.Value.SshCa),
             ("USER CA", org.Value.UserCa),
-            ("VERSION", org.Value.Version.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+            ("DEVICE LOGIN", org.Value.DeviceLoginSeconds == 0 ? "no end" : string.Create(CultureInfo.InvariantCulture, $"{org.Value.DeviceLoginSeconds} s")),
+            ("VERSION", org.Value.Version.ToString(CultureInfo.InvariantCulture)));
     });
+
+    private static Command Update()
+    {
+        var login = new Option<int?>("--device-login-seconds") { Description = "How long a login counts for a WireGuard device: 300 to 31536000, 0 for ever (default: 604800, a week)" };
+        return new Command("update", "Change the organization's settings").With(login).OnApi(async (context, api, parsed, cancellationToken) =>
+        {
+            var answer = await api.PatchAsync(ApiRoutes.Organization, new OrganizationUpdate { DeviceLoginSeconds = parsed.GetValue(login) }, ApiJson.Default.OrganizationUpdate, ApiJson.Default.OrganizationResource, cancellationToken);
+            context.Render.Done(answer.Json, $"✓ Organization {answer.Value.Name} updated.");
+        });
+    }
 
     private static Command SshCa() => new Command("ssh-ca", "Print the SSH CA's public key, for TrustedUserCAKeys on targets").OnApi(async (context, api, _, cancellationToken) =>
     {
