@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Relay.Gateway.WireGuard.Decisions;
+using Relay.Gateway.WireGuard.Resolver;
 using Relay.Protocol.Tunnel;
 using Relay.Protocol.WireGuard;
 
@@ -13,7 +14,7 @@ namespace Relay.WireGuardHost;
 /// Each decision and each end is a line on stdout.
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Flows may still look at its token.")]
-internal sealed class GivenByStdin : IDevices, IFlows
+internal sealed class GivenByStdin : IDevices, IFlows, ISocketNames
 {
     /// <summary>Refused; the first of them with an answer.</summary>
     private const int AnsweredPort = 80, RefusedPort = 81;
@@ -66,6 +67,18 @@ internal sealed class GivenByStdin : IDevices, IFlows
         var revoked = Volatile.Read(ref _revoked).Token;
         void Ended(FlowEnd end) => Console.WriteLine($"ended {request.Protocol} {request.Dialled} {end.Cause} up={end.BytesUp} down={end.BytesDown}");
         return isTcp ? FlowDecision.Allow(new SocketDuplexStream(socket), Ended, revoked) : FlowDecision.Allow(new SocketPipe(socket), Ended, revoked);
+    }
+
+    /// <summary>One socket there is, and one that has an IPv4 address alone.</summary>
+    public ValueTask<IReadOnlyList<IPAddress>> ResolveAsync(FlowRequest request, string name, CancellationToken cancellationToken)
+    {
+        Console.WriteLine($"resolve {request.Device.Id} {name}");
+        return new(name switch
+        {
+            "echo" or "echo-acme" => [IPAddress.Parse("100.126.3.4"), IPAddress.Parse("fd62:6f72:6465:7231::5")],
+            "four" => [IPAddress.Parse("100.126.3.5")],
+            _ => [],
+        });
     }
 
     private static UserDevice Parse(string[] words)

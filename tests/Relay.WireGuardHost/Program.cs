@@ -3,11 +3,12 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Relay.Gateway.WireGuard;
+using Relay.Gateway.WireGuard.Resolver;
 using Relay.Protocol.Hosting;
 using Relay.Protocol.WireGuard;
 using Relay.WireGuardHost;
 
-// Relay.WireGuardHost <listen> <key file> [mtu=N] [queues=N] [plain] [idle=milliseconds] [flows=N]
+// Relay.WireGuardHost <listen> <key file> [mtu=N] [queues=N] [plain] [idle=milliseconds] [flows=N] [dns=port of a resolver on the loopback]
 var options = new WireGuardOptions { Listen = IPEndPoint.Parse(args[0]) };
 // A file, so that a gateway that is started again has the key its devices know.
 if (!File.Exists(args[1])) File.WriteAllText(args[1], Convert.ToBase64String(WireGuardPrivateKey.Generate()));
@@ -21,6 +22,7 @@ foreach (var argument in args[2..])
         "queues" => options with { Queues = value },
         "plain" => options with { Offload = false },
         "idle" => options with { UdpIdle = TimeSpan.FromMilliseconds(value) },
+        "dns" => options with { DnsForward = [new IPEndPoint(IPAddress.Loopback, value)] },
         "flows" => options with { MaxFlowsPerDevice = value },
         _ => throw new ArgumentException($"{argument} is unknown."),
     };
@@ -32,5 +34,7 @@ builder.Logging.AddJsonLines();
 var host = builder.Build();
 // The console reads on the calling thread.
 _ = Task.Run(() => given.ReadAsync(Console.In));
-await using var tunnel = await WireGuardTunnel.TryStartAsync(options, key, given, given, TimeProvider.System, host.Services.GetRequiredService<ILogger<WireGuardTunnel>>());
+var names = new ResolverOptions { Suffix = "relay", Forward = options.DnsForward, Ranges = [.. options.Resources, .. options.Devices] };
+var flows = new ResolverFlows(given, options.Own, new TunnelResolver(names, given, TimeProvider.System));
+await using var tunnel = await WireGuardTunnel.TryStartAsync(options, key, given, flows, TimeProvider.System, host.Services.GetRequiredService<ILogger<WireGuardTunnel>>());
 await host.RunAsync();

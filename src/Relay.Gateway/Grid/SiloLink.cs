@@ -64,6 +64,9 @@ internal sealed class SiloLink : IDisposable
     public Task<OpenFlowResponse> OpenFlowAsync(OpenFlowRequest request, CancellationToken cancellationToken) =>
         GridCalls.PostAsync(_requests, GridRoutes.Flows, request, GridJson.Default.OpenFlowRequest, GridJson.Default.OpenFlowResponse, s_decision, _time, cancellationToken);
 
+    public Task<ResolveResponse> ResolveAsync(ResolveRequest request, CancellationToken cancellationToken) =>
+        GridCalls.PostAsync(_requests, GridRoutes.Resolve, request, GridJson.Default.ResolveRequest, GridJson.Default.ResolveResponse, s_decision, _time, cancellationToken);
+
     public Task<AuthorizeResponse> AuthorizeAsync(Guid session, AuthorizeRequest request, CancellationToken cancellationToken) =>
         GridCalls.PostAsync(_requests, GridRoutes.Authorize(session), request, GridJson.Default.AuthorizeRequest, GridJson.Default.AuthorizeResponse, s_decision, _time, cancellationToken);
 

@@ -28,6 +28,7 @@ internal static class GatewayOptionsReader
           --wireguard-listen H:P      RELAY_WIREGUARD_LISTEN      [::]:32442 listens on IPv4 and IPv6; default: none
           --wireguard-advertise H:P   RELAY_WIREGUARD_ADVERTISE   where devices reach it; default: that address, or the host of --ssh-advertise
           --wireguard-mtu N           RELAY_WIREGUARD_MTU         1280 to 9000; default: 1420
+          --dns-forward A[:P],…       RELAY_DNS_FORWARD           resolvers for names that are not Relay's; default: none, they are refused
         """;
 
     private static readonly (string Option, string Variable)[] s_settings =
@@ -44,6 +45,7 @@ internal static class GatewayOptionsReader
         ("--wireguard-listen", "RELAY_WIREGUARD_LISTEN"),
         ("--wireguard-advertise", "RELAY_WIREGUARD_ADVERTISE"),
         ("--wireguard-mtu", "RELAY_WIREGUARD_MTU"),
+        ("--dns-forward", "RELAY_DNS_FORWARD"),
     ];
 
     /// <summary>Reads and checks all settings; every error at once.</summary>

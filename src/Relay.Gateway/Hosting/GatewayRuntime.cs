@@ -9,6 +9,7 @@ using Relay.Gateway.Ssh;
 using Relay.Gateway.Upstream;
 using Relay.Gateway.WireGuard;
 using Relay.Gateway.WireGuard.Decisions;
+using Relay.Gateway.WireGuard.Resolver;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Ssh;
 
@@ -158,7 +159,10 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
             var key = DeviceNetwork.Key(network);
             try
             {
-                _tunnel = await WireGuardTunnel.TryStartAsync(DeviceNetwork.Apply(asked, network), key, devices, _flows!, time, logger);
+                var applied = DeviceNetwork.Apply(asked, network);
+                var names = new ResolverOptions { Suffix = network.Suffix.ToLowerInvariant(), Forward = applied.DnsForward, Ranges = [.. applied.Resources, .. applied.Devices] };
+                var flows = new ResolverFlows(_flows!, applied.Own, new TunnelResolver(names, new SiloNames(_silos), time));
+                _tunnel = await WireGuardTunnel.TryStartAsync(applied, key, devices, flows, time, logger);
             }
             finally
             {

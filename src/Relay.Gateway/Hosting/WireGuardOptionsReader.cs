@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Relay.Gateway.WireGuard;
+using Relay.Gateway.WireGuard.Resolver;
 using Relay.Protocol.Grid;
 
 namespace Relay.Gateway.Hosting;
@@ -16,7 +17,7 @@ internal static class WireGuardOptionsReader
         if (value("RELAY_WIREGUARD_LISTEN") is not { } listen)
         {
             // L27: a setting that is given and not applied stops the start.
-            foreach (var name in (string[])["RELAY_WIREGUARD_ADVERTISE", "RELAY_WIREGUARD_MTU"])
+            foreach (var name in (string[])["RELAY_WIREGUARD_ADVERTISE", "RELAY_WIREGUARD_MTU", "RELAY_DNS_FORWARD"])
             {
                 if (value(name) is not null) errors.Add($"{name} is given, but WireGuard is off: set RELAY_WIREGUARD_LISTEN too.");
             }
@@ -38,6 +39,20 @@ internal static class WireGuardOptionsReader
                 errors.Add($"RELAY_WIREGUARD_MTU \"{mtu}\" must be a whole number of bytes from 1280 to 9000.");
         }
 
+        if (value("RELAY_DNS_FORWARD") is { } forward) options = options with { DnsForward = Resolvers(forward, errors) };
         return errors.Count == before ? options : null;
+    }
+
+    private static List<IPEndPoint> Resolvers(string text, List<string> errors)
+    {
+        var resolvers = new List<IPEndPoint>();
+        foreach (var part in text.Split(',', StringSplitOptions.TrimEntries))
+        {
+            if (!IPEndPoint.TryParse(part, out var resolver)) errors.Add($"RELAY_DNS_FORWARD \"{part}\" must be an address, with a port unless it is 53, for example 192.0.2.53 or [2001:db8::53]:5353.");
+            else resolvers.Add(resolver.Port == 0 ? new IPEndPoint(resolver.Address, ResolverOptions.Port) : resolver);
+        }
+
+        if (resolvers.Count > 4) errors.Add($"RELAY_DNS_FORWARD \"{text}\" must have at most 4 resolvers.");
+        return resolvers;
     }
 }

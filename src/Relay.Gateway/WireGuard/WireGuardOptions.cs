@@ -28,9 +28,12 @@ internal sealed record WireGuardOptions
     public string Suffix { get; init; } = "relay";
 
     /// <summary>
-    /// The gateway's own addresses inside, with which it reports errors: in the range of devices, given to none of them.
+    /// The gateway's own addresses inside, with which it reports errors, and the resolver's: in the range of devices, given to none of them.
     /// </summary>
     public IReadOnlyList<IPAddress> Own => [.. Devices.Select(OwnIn)];
+
+    /// <summary>Resolvers that devices' other questions go to, split DNS; empty: those are refused.</summary>
+    public IReadOnlyList<IPEndPoint> DnsForward { get; init; } = [];
 
     /// <summary>Longest packet inside, 1280 to 9000 bytes. TCP's segments follow from it.</summary>
     public int Mtu { get; init; } = DefaultMtu;

@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Relay.Gateway.WireGuard.Decisions;
+using Relay.Gateway.WireGuard.Resolver;
 
 namespace Relay.Gateway.WireGuard.Flows;
 
@@ -27,7 +28,7 @@ internal sealed partial class FlowAdmission(DeviceTable devices, IFlows flows, W
     public ActiveDevice? TryEnter(IPEndPoint from, IPEndPoint dialled, FlowProtocol protocol)
     {
         // The kernel hands over what the table tells it; a connection that a process of this machine made to the listener itself is not from there.
-        if (_closed || !WireGuardOptions.IsIn(options.Resources, dialled.Address) || devices.Find(from.Address) is not { } device) return null;
+        if (_closed || !MayBeDialled(dialled) || devices.Find(from.Address) is not { } device) return null;
         if (Interlocked.Increment(ref Counter(protocol)) > options.MaxFlows)
         {
             Interlocked.Decrement(ref Counter(protocol));
@@ -84,6 +85,9 @@ internal sealed partial class FlowAdmission(DeviceTable devices, IFlows flows, W
         await ((Task)late).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (late.IsCompletedSuccessfully) await (await late).DropAsync();
     }
+
+    private bool MayBeDialled(IPEndPoint dialled) =>
+        WireGuardOptions.IsIn(options.Resources, dialled.Address) || (dialled.Port == ResolverOptions.Port && options.Own.Contains(dialled.Address));
 
     private ref int Counter(FlowProtocol protocol) => ref protocol == FlowProtocol.Tcp ? ref _tcp : ref _udp;
 }

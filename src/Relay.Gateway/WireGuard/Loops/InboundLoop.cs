@@ -23,7 +23,7 @@ internal sealed class InboundLoop : SenderSink, IDisposable
         : base(sender, handshakes)
     {
         _device = device;
-        _filter = new InnerFilter(options.Devices, options.Resources);
+        _filter = new InnerFilter(options.Devices, options.Resources, options.Own);
         _clock = clock;
         _receiver = receiver;
         _sender = sender;

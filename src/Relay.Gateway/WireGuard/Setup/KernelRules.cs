@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Relay.Gateway.WireGuard.Resolver;
 
 namespace Relay.Gateway.WireGuard.Setup;
 
@@ -69,6 +70,14 @@ internal sealed record KernelRules(WireGuardOptions Options, bool HasIPv6)
                 : $"    {match} icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept\n");
         }
 
+        foreach (var address in Own)
+        {
+            // The resolver; nothing else of ours is anybody's there.
+            var (match, ip, loopback, six) = IsIPv6(address) ? ($"ip6 daddr {address}", "ip6", "[::1]", true) : ($"ip daddr {address}", "ip", "127.0.0.1", false);
+            text.Append($"    {match} tcp dport {ResolverOptions.Port} tproxy {ip} to {loopback}:{(six ? tcp.Six : tcp.Four)} accept\n");
+            text.Append($"    {match} udp dport {ResolverOptions.Port} tproxy {ip} to {loopback}:{(six ? udp.Six : udp.Four)} accept\n");
+        }
+
         text.Append("    drop\n  }\n");
         // Nobody forwards through the interface, and no program of this machine reaches a device: what goes there are answers of resources, and errors.
         text.Append($"  chain across {{\n    type filter hook forward priority filter; policy accept;\n    iifname \"{Interface}\" drop\n    oifname \"{Interface}\" drop\n  }}\n");
@@ -76,6 +85,7 @@ internal sealed record KernelRules(WireGuardOptions Options, bool HasIPv6)
         foreach (var range in Resources) text.Append($"    {(IsIPv6(range.BaseAddress) ? "ip6" : "ip")} saddr {range} accept\n");
         foreach (var address in Own)
         {
+            text.Append($"    {(IsIPv6(address) ? "ip6" : "ip")} saddr {address} meta l4proto {{ tcp, udp }} th sport {ResolverOptions.Port} accept\n");
             text.Append(IsIPv6(address)
                 ? $"    ip6 saddr {address} icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept\n"
                 : $"    ip saddr {address} icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept\n");

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
+using Relay.Gateway.WireGuard.Resolver;
 
 namespace Relay.Gateway.WireGuard.Tun;
 
@@ -12,24 +13,33 @@ internal enum InnerVerdict
     /// <summary>Answered with "administratively prohibited".</summary>
     Refuse,
 
-    /// <summary>TCP, UDP, or an error about them, to a resource: the kernel's.</summary>
+    /// <summary>TCP, UDP, or an error about them, to a resource, or a question to the resolver: the kernel's.</summary>
     Pass,
 }
 
 /// <summary>
-/// SECURITY: the kernel sees only what goes to a resource's address, whatever its own routes and services are. The nft table
+/// SECURITY: the kernel sees only what goes to a resource's address or to the resolver, whatever its own routes and services are. The nft table
 /// says the same once more. Safe for concurrent use.
 /// </summary>
 internal sealed class InnerFilter
 {
     private const byte HopByHop = 0, Icmp = 1, Tcp = 6, Udp = 17, Fragment = 44, Icmp6 = 58, Options = 60;
 
+    private readonly UInt128 _own4, _own6;
     private readonly Prefix _devices4, _devices6, _resources4, _resources6;
 
     /// <param name="devices">At most one range of each family.</param>
     /// <param name="resources">Likewise.</param>
-    public InnerFilter(IReadOnlyList<IPNetwork> devices, IReadOnlyList<IPNetwork> resources)
+    /// <param name="own">The gateway's own addresses, likewise: the resolver's.</param>
+    public InnerFilter(IReadOnlyList<IPNetwork> devices, IReadOnlyList<IPNetwork> resources, IReadOnlyList<IPAddress> own)
     {
+        foreach (var address in own)
+        {
+            var bytes = address.GetAddressBytes();
+            if (bytes.Length == 4) _own4 = BinaryPrimitives.ReadUInt32BigEndian(bytes);
+            else _own6 = BinaryPrimitives.ReadUInt128BigEndian(bytes);
+        }
+
         (_devices4, _devices6) = (Prefix.Of(devices, 4), Prefix.Of(devices, 16));
         (_resources4, _resources6) = (Prefix.Of(resources, 4), Prefix.Of(resources, 16));
     }
@@ -41,11 +51,13 @@ internal sealed class InnerFilter
         {
             UInt128 to = BinaryPrimitives.ReadUInt128BigEndian(packet[24..]);
             if (_resources6.Contains(to)) return IsFlow6(packet) ? InnerVerdict.Pass : InnerVerdict.Refuse;
+            if (to == _own6 && to != 0) return IsQuestion6(packet) ? InnerVerdict.Pass : InnerVerdict.Refuse;
             return _devices6.Contains(to) || packet[24] == 0xff ? InnerVerdict.Drop : InnerVerdict.Refuse;
         }
 
         UInt128 to4 = BinaryPrimitives.ReadUInt32BigEndian(packet[16..]);
         if (_resources4.Contains(to4)) return IsFlow4(packet) ? InnerVerdict.Pass : InnerVerdict.Refuse;
+        if (to4 == _own4 && to4 != 0) return IsQuestion4(packet) ? InnerVerdict.Pass : InnerVerdict.Refuse;
         return _devices4.Contains(to4) || packet[16] >= 224 ? InnerVerdict.Drop : InnerVerdict.Refuse;
     }
 
@@ -63,6 +75,15 @@ internal sealed class InnerFilter
         Icmp6 => packet.Length > TcpLayout.IPv6HeaderLength && packet[TcpLayout.IPv6HeaderLength] is >= 1 and <= 4,
         _ => false,
     };
+
+    // Whole, and with its port in it: what is in pieces is no question.
+    private static bool IsQuestion4(ReadOnlySpan<byte> packet) =>
+        packet[9] is Tcp or Udp && (BinaryPrimitives.ReadUInt16BigEndian(packet[6..]) & 0x3fff) == 0 && IsResolverPort(packet, (packet[0] & 15) * 4);
+
+    private static bool IsQuestion6(ReadOnlySpan<byte> packet) => packet[6] is Tcp or Udp && IsResolverPort(packet, TcpLayout.IPv6HeaderLength);
+
+    private static bool IsResolverPort(ReadOnlySpan<byte> packet, int at) =>
+        packet.Length >= at + 4 && BinaryPrimitives.ReadUInt16BigEndian(packet[(at + 2)..]) == ResolverOptions.Port;
 
     private readonly record struct Prefix(UInt128 Address, UInt128 Mask)
     {

@@ -20,6 +20,9 @@ internal sealed class TunnelClient : IAsyncDisposable
 
     public Guid Id { get; } = Guid.NewGuid();
 
+    /// <summary>Where it is.</summary>
+    public NetworkNamespace Network => _network;
+
     public string PublicKey { get; private set; } = "";
 
     public string Address => $"100.124.1.{_number}";
