@@ -51,6 +51,7 @@ internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint d
         socket.SetRawSocketOption(Native.SocketOptions.SOL_SOCKET, Native.SocketOptions.SO_REUSEADDR, BitConverter.GetBytes(1));
         socket.Bind(dialled);
         await socket.ConnectAsync(from, revoked);
+        socket.Blocking = false;
         using var over = CancellationTokenSource.CreateLinkedTokenSource(revoked, Idle.Token);
         Task<FlowEndCause> up = UpAsync(socket, target, over.Token), late = LateAsync(target, over.Token), down = DownAsync(socket, target, over.Token);
         var ended = await Task.WhenAny(up, down, late);
@@ -91,12 +92,13 @@ internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint d
                 var buffer = ArrayPool<byte>.Shared.Rent(UdpInlet.LongestDatagram);
                 try
                 {
-                    do
+                    while (!over.IsCancellationRequested)
                     {
-                        var length = await socket.ReceiveAsync(buffer, SocketFlags.None, over);
+                        var length = socket.Receive(buffer.AsSpan(), SocketFlags.None, out var error);
+                        if (error == SocketError.WouldBlock) break;
+                        if (error != SocketError.Success) return FlowEndCause.ByDevice;
                         Send(target, buffer.AsSpan(0, length));
                     }
-                    while (socket.Available > 0);
                 }
                 finally
                 {
