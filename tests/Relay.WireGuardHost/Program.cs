@@ -9,6 +9,13 @@ using Relay.Protocol.WireGuard;
 using Relay.WireGuardHost;
 
 // Relay.WireGuardHost <listen> <key file> [mtu=N] [queues=N] [plain] [idle=milliseconds] [flows=N] [dns=port of a resolver on the loopback]
+// Relay.WireGuardHost client <gateway> <its public key> <file of the private key> <interface>
+if (args[0] == "client")
+{
+    ClientEnd.Run(args[1..]);
+    return;
+}
+
 var options = new WireGuardOptions { Listen = IPEndPoint.Parse(args[0]) };
 // A file, so that a gateway that is started again has the key its devices know.
 if (!File.Exists(args[1])) File.WriteAllText(args[1], Convert.ToBase64String(WireGuardPrivateKey.Generate()));

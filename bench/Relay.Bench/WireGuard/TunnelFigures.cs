@@ -1,0 +1,93 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+using Relay.Bench.Ssh;
+using Relay.TestKit.Processes;
+
+namespace Relay.Bench.WireGuard;
+
+/// <summary>One iperf3 run over TCP.</summary>
+/// <param name="Gbits">Payload that arrived, Gbit/s.</param>
+/// <param name="ClientCpu">Seconds of processor of the client's end for a GiB; NaN: there is none.</param>
+/// <param name="ServerCpu">The same of the server's end.</param>
+internal sealed record TcpFigure(double Gbits, double ClientCpu, double ServerCpu);
+
+/// <summary>What one <see cref="TunnelWay"/> can do.</summary>
+internal sealed record TunnelFigures(TcpFigure Up1, TcpFigure Down1, TcpFigure Up4, TcpFigure Down4, double UdpPackets, double UdpLost, double LatencyP50, double LatencyP99)
+{
+    private const int Seconds = 4;
+    private const double GiB = 1L << 30;
+
+    // What a tunnel of 1420 bytes carries whole.
+    private const int DatagramLength = 1372;
+
+    public static async Task<TunnelFigures> MeasureAsync(TunnelWay way)
+    {
+        // The first handshake, and code that is still being compiled.
+        await TcpAsync(way, "-t", "2", "-P", "4");
+        var latencies = await LatenciesAsync(way);
+        var (up1, down1) = (await TcpAsync(way, "-t", $"{Seconds}"), await TcpAsync(way, "-t", $"{Seconds}", "-R"));
+        var (up4, down4) = (await TcpAsync(way, "-t", $"{Seconds}", "-P", "4"), await TcpAsync(way, "-t", $"{Seconds}", "-P", "4", "-R"));
+        var udp = (await IperfAsync(way, "-u", "-b", "0", "-l", $"{DatagramLength}", "-t", $"{Seconds}")).GetProperty("sum");
+        var (packets, lost) = (udp.GetProperty("packets").GetDouble(), udp.GetProperty("lost_packets").GetDouble());
+        return new TunnelFigures(
+            up1, down1, up4, down4, (packets - lost) / udp.GetProperty("seconds").GetDouble(), lost / packets, latencies[latencies.Count / 2], latencies[latencies.Count * 99 / 100]);
+    }
+
+    private static async Task<TcpFigure> TcpAsync(TunnelWay way, params string[] arguments)
+    {
+        double Cpu(RunningProcess? process) => process is null ? double.NaN : ProcessCpu.Seconds(process.Id);
+        var (client, server) = (Cpu(way.ClientEnd), Cpu(way.ServerEnd));
+        var received = (await IperfAsync(way, arguments)).GetProperty("sum_received");
+        var gib = received.GetProperty("bytes").GetDouble() / GiB;
+        return new TcpFigure(received.GetProperty("bits_per_second").GetDouble() / 1e9, (Cpu(way.ClientEnd) - client) / gib, (Cpu(way.ServerEnd) - server) / gib);
+    }
+
+    private static async Task<JsonElement> IperfAsync(TunnelWay way, params string[] arguments)
+    {
+        var result = await way.Client.RunAsync("iperf3", ["-c", way.Address, "-p", TunnelWay.Port.ToString(CultureInfo.InvariantCulture), "-J", .. arguments]);
+        return JsonDocument.Parse(result.Text).RootElement.GetProperty("end");
+    }
+
+    /// <summary>Round trips of 64 bytes over one connection, nothing else under way; milliseconds, in order.</summary>
+    private static async Task<List<double>> LatenciesAsync(TunnelWay way)
+    {
+        const int EchoPort = 7, Rounds = 3000;
+        using var listener = way.Server.CreateSocket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Any, EchoPort));
+        listener.Listen();
+        using var socket = way.Client.CreateSocket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.NoDelay = true;
+        // Threads of their own, which the kernel wakes: what is measured is the way, not this program.
+        var echo = new Thread(() =>
+        {
+            using var accepted = listener.Accept();
+            accepted.NoDelay = true;
+            var bytes = new byte[64];
+            while (accepted.Receive(bytes) is var read and > 0)
+                accepted.Send(bytes, read, SocketFlags.None);
+        })
+        { IsBackground = true };
+        echo.Start();
+        await socket.ConnectAsync(IPAddress.Parse(way.Address), EchoPort);
+        var times = new List<double>(Rounds);
+        await Task.Factory.StartNew(() =>
+        {
+            var bytes = new byte[64];
+            for (var i = -200; i < Rounds; i++)
+            {
+                var from = Stopwatch.GetTimestamp();
+                socket.Send(bytes);
+                for (var read = 0; read < bytes.Length;)
+                    read += socket.Receive(bytes, read, bytes.Length - read, SocketFlags.None);
+                if (i >= 0)
+                    times.Add(Stopwatch.GetElapsedTime(from).TotalMilliseconds);
+            }
+        }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        socket.Shutdown(SocketShutdown.Both);
+        times.Sort();
+        return times;
+    }
+}
