@@ -12,7 +12,8 @@ internal sealed class SshBenchmark : IBenchmark
     private const long TransferBytes = 1L << 30;
     private const int Keystrokes = 2000;
     private const int WarmUp = 5000;
-    private const int IdleSessions = 50;
+    private const int FewIdle = 50;
+    private const int ManyIdle = 150;
 
     public string Prefix => "ssh.";
 
@@ -33,7 +34,7 @@ internal sealed class SshBenchmark : IBenchmark
         if (report.Wants("ssh.echo_p99"))
             await EchoAsync(report, paths);
         if (report.Wants("ssh.idle_session_memory"))
-            await IdleMemoryAsync(report, paths);
+            await IdleMemoryAsync(report);
     }
 
     private static async Task RequireAsync(string[] ssh)
@@ -147,35 +148,39 @@ internal sealed class SshBenchmark : IBenchmark
         Report.Note($"p50: relay {At(relay, 0.5):0.000} ms, {Jump} {At(jump, 0.5):0.000} ms; difference at p99 {At(relay, 0.99) - At(jump, 0.99):0.000} ms");
     }
 
-    private static async Task IdleMemoryAsync(Report report, SshPaths paths)
+    // What a session costs is what further ones add: a process that has just started grows with the first ones for other reasons, and
+    // one that has had many before does not grow at all. So two readings on the way up, in processes that have served nobody yet.
+    private static async Task IdleMemoryAsync(Report report)
     {
-        async Task<double> MeasureAsync(string[] ssh, Func<long> memory)
+        await using var paths = await SshPaths.StartAsync();
+        var relay = await PerSessionAsync(paths.ThroughRelay(), () => paths.Relays.Sum(p => ProcessMemory.Bytes(p.Id)));
+        var jump = await PerSessionAsync(paths.ThroughJump(), () => ProcessMemory.TreeBytes(paths.Jump.ProcessId));
+        report.Add("ssh.idle_session_memory", "KiB", Better.Lower, relay, Jump, jump);
+        Report.Note($"private memory of gateway, silo and connector for each further idle session, from {FewIdle} to {ManyIdle}, against the jump host's sshd processes");
+    }
+
+    private static async Task<double> PerSessionAsync(string[] ssh, Func<long> memory)
+    {
+        var sessions = new List<SshProcess>();
+        try
         {
-            var before = memory();
-            var sessions = new List<SshProcess>();
-            try
+            long few = 0;
+            while (sessions.Count < ManyIdle)
             {
-                for (var i = 0; i < IdleSessions; i++)
-                {
-                    var session = SshProcess.Start([.. ssh, "echo x; exec cat"]);
-                    sessions.Add(session);
-                    await session.ReadAsync(1);
-                }
-                return (memory() - before) / 1024.0 / IdleSessions;
+                var session = SshProcess.Start([.. ssh, "echo x; exec cat"]);
+                sessions.Add(session);
+                await session.ReadAsync(1);
+                if (sessions.Count == FewIdle)
+                    few = memory();
             }
-            finally
-            {
-                foreach (var session in sessions)
-                    session.Dispose();
-            }
+
+            return (memory() - few) / 1024.0 / (ManyIdle - FewIdle);
         }
-        // The first round grows the processes to their size with sessions; the second is what a session costs beyond that.
-        long Relays() => paths.Relays.Sum(p => ProcessMemory.Bytes(p.Id));
-        await MeasureAsync(paths.ThroughRelay(), Relays);
-        var relay = await MeasureAsync(paths.ThroughRelay(), Relays);
-        var jump = await MeasureAsync(paths.ThroughJump(), () => ProcessMemory.TreeBytes(paths.Jump.ProcessId));
-        report.Add("ssh.idle_session_memory", "KiB", Better.Lower, Math.Max(relay, 1), Jump, jump);
-        Report.Note($"private memory of gateway, silo and connector per idle session, against the jump host's sshd processes; {IdleSessions} sessions");
+        finally
+        {
+            foreach (var session in sessions)
+                session.Dispose();
+        }
     }
 
     private static double Median(List<double> samples) => At([.. samples.Order()], 0.5);
