@@ -80,6 +80,14 @@ public sealed class DeviceMachine : IAsyncDisposable
         }
     }
 
+    /// <summary>A UDP socket that is connected to an address through the tunnel.</summary>
+    public async Task<Socket> DialAsync(string address, int port)
+    {
+        var socket = _network.CreateSocket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        await socket.ConnectAsync(IPAddress.Parse(address), port);
+        return socket;
+    }
+
     /// <summary>Reaches only the other gateway from now on, as when the one before is gone: what that still sends does not lead back to it.</summary>
     /// <param name="second">False: back to the first.</param>
     public async Task MoveAsync(bool second)
@@ -93,7 +101,7 @@ public sealed class DeviceMachine : IAsyncDisposable
     public async Task ForgetAsync()
     {
         await _network.RunAsync("wg", "set", Interface, "peer", _site.PublicKey, "remove");
-        await _network.RunAsync("wg", "set", Interface, "peer", _site.PublicKey, "endpoint", Gateway(second: false), "allowed-ips", "100.126.0.0/16,fd62:6f72:6465:7231::/64");
+        await _network.RunAsync("wg", "setconf", Interface, _folder.File("conf"));
     }
 
     /// <summary>When the last handshake ended, in seconds since 1970; 0: there was none.</summary>
@@ -131,7 +139,7 @@ public sealed class DeviceMachine : IAsyncDisposable
 
             [Peer]
             PublicKey = {_site.PublicKey}
-            AllowedIPs = 100.126.0.0/16, fd62:6f72:6465:7231::/64
+            AllowedIPs = 100.124.100.100/32, 100.126.0.0/16, fd62:6f72:6465:7230::6464/128, fd62:6f72:6465:7231::/64
             Endpoint = {Gateway(second: false)}
             """;
     }

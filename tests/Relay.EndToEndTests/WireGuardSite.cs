@@ -68,11 +68,12 @@ public sealed class WireGuardSite : IAsyncLifetime
         return machine;
     }
 
-    /// <summary>A raw TCP socket to a port of the loopback beside the connector.</summary>
+    /// <summary>A raw socket to a port of the loopback beside the connector.</summary>
+    /// <param name="type">"tcp" or "udp".</param>
     /// <param name="allowed">Whether the administrator may use it, by the policy <c>allow-NAME</c>.</param>
-    public async Task<string> PublishAsync(string name, int port, bool allowed = true)
+    public async Task<string> PublishAsync(string name, int port, bool allowed = true, string type = "tcp")
     {
-        await Grid.RelayAsync("socket", "create", "tcp", "--name", name, "--connector", "site", "--host", "127.0.0.1", "--port", $"{port}");
+        await Grid.RelayAsync("socket", "create", type, "--name", name, "--connector", "site", "--host", "127.0.0.1", "--port", $"{port}");
         if (allowed)
             await AllowAsync(name, """{"permissions":{"tls":{}},"condition":{"who":{"email":["admin@relay.local"]}}}""");
         return await AddressAsync(name);

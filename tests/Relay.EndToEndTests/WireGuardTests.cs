@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
@@ -62,6 +63,43 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
 
         var session = await site.EndedAsync("wg-echo");
         Assert.Equal((Megabytes64, Megabytes64, "closed"), (session.GetProperty("bytes_up").GetInt64(), session.GetProperty("bytes_down").GetInt64(), Text(session, "outcome")));
+    }
+
+    [Fact]
+    public async Task Datagrams_reach_a_udp_socket_come_back_and_are_counted()
+    {
+        Skip();
+        var laptop = await site.AddDeviceAsync("datagrams");
+        using var echo = site.Core.CreateSocket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        echo.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        var serving = EchoAsync(echo);
+        var port = ((IPEndPoint)echo.LocalEndPoint!).Port;
+        var address = await site.PublishAsync("wg-udp", port, type: "udp");
+        using var socket = await laptop.DialAsync(address, port);
+        foreach (var length in new[] { 1, 1300, 4000 })
+        {
+            var sent = RandomNumberGenerator.GetBytes(length);
+            var back = new byte[65536];
+            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+            await socket.SendAsync(sent);
+            Assert.Equal(sent, back[..await socket.ReceiveAsync(back, limit.Token)]);
+        }
+
+        // An ungranted port of the same address, as the kernel tells programs of "administratively prohibited".
+        using var refused = await laptop.DialAsync(address, port == 9 ? 10 : 9);
+        await refused.SendAsync("x"u8.ToArray());
+        using var soon = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        var error = await Record.ExceptionAsync(async () => await refused.ReceiveAsync(new byte[10], soon.Token));
+        Assert.Equal(SocketError.HostUnreachable, (error as SocketException)?.SocketErrorCode);
+
+        await site.Grid.RelayAsync("session", "kill", "--socket", "wg-udp");
+        var session = await site.EndedAsync("wg-udp");
+        AssertDevice(session, laptop);
+        Assert.Equal(("udp", "allowed", "killed by admin@relay.local"), (Text(session, "session_type"), Text(session, "authorization"), Text(session, "outcome")));
+        await Eventually.TrueAsync(
+            async () => (await site.EndedAsync("wg-udp")) is var s && (s.GetProperty("bytes_up").GetInt64(), s.GetProperty("bytes_down").GetInt64()) == (5301, 5301), "all bytes are counted");
+        echo.Dispose();
+        await serving;
     }
 
     [Fact]
@@ -202,6 +240,23 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         var credential = session.GetProperty("credential");
         Assert.Equal(("device", device.Id.ToString("D"), device.Name), (Text(credential, "kind"), Text(credential, "id"), Text(credential, "name")));
         Assert.Equal(("admin@relay.local", device.Outside), (Text(session, "user_email"), Text(session, "client_ip")));
+    }
+
+    private static async Task EchoAsync(Socket socket)
+    {
+        var buffer = new byte[65536];
+        try
+        {
+            while (true)
+            {
+                var received = await socket.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.Any, 0));
+                await socket.SendToAsync(buffer.AsMemory(0, received.ReceivedBytes), received.RemoteEndPoint);
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The end of the test.
+        }
     }
 
     private static async Task ExchangeAsync(NetworkStream stream)

@@ -21,6 +21,25 @@ public sealed class StartupBudgetTests
     }
 
     [Fact]
+    public void Devices_have_places_of_their_own_whatever_address_they_share()
+    {
+        var budget = new StartupBudget(perAddress: 2, total: 100);
+        var evicted = new List<string>();
+        var (one, other) = (Guid.NewGuid(), Guid.NewGuid());
+        budget.Enter(one, () => evicted.Add("one's first"));
+        budget.Enter(other, () => evicted.Add("other"));
+        budget.Enter(one, () => evicted.Add("one's second"));
+        budget.Enter(IPAddress.None, () => evicted.Add("nobody's"));
+        Assert.Empty(evicted);
+        var third = budget.Enter(one, () => evicted.Add("one's third"));
+        Assert.Equal(["one's first"], evicted);
+        third.Dispose();
+        budget.Enter(one, () => evicted.Add("one's fourth"));
+        Assert.Single(evicted);
+        Assert.Equal(4, budget.Count);
+    }
+
+    [Fact]
     public void The_oldest_of_all_makes_room_when_everything_is_taken()
     {
         var budget = new StartupBudget(perAddress: 10, total: 3);
