@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Text;
 using Relay.Protocol.WireGuard;
 using Relay.TestKit;
 using Relay.TestKit.Processes;
@@ -24,7 +23,7 @@ public sealed class DeviceMachine : IAsyncDisposable
     /// <summary>The device's.</summary>
     public string Name { get; }
 
-    public Guid Id { get; } = Guid.NewGuid();
+    public Guid Id { get; private set; }
 
     /// <summary>Where the first gateway sees it.</summary>
     public string Outside => $"10.77.{_number}.2";
@@ -44,7 +43,9 @@ public sealed class DeviceMachine : IAsyncDisposable
         var process = network.Start("wireguard-go", "wireguard-go", ["-f", network.Name], new Dictionary<string, string?> { ["LOG_LEVEL"] = "verbose", ["WG_PROCESS_FOREGROUND"] = "1" });
         var machine = new DeviceMachine(site, network, process, name, number) { ToFirst = first, ToSecond = second };
         await process.WaitForLineAsync("UAPI listener started");
-        await machine.ConfigureAsync(await machine.RegisterAsync());
+        // The file that a user has. Where gateways are is said by cables here, which no grid can know.
+        await machine.ConfigureAsync(await site.Grid.RelayAsync("device", "add", name, "--file", "-", "--preshared-key", "--no-dns"));
+        machine.Id = (await site.Grid.RelayJsonAsync("device", "show", name)).GetProperty("device_id").GetGuid();
         return machine;
     }
 
@@ -117,38 +118,13 @@ public sealed class DeviceMachine : IAsyncDisposable
 
     private string Gateway(bool second) => $"10.{(second ? 78 : 77)}.{_number}.1:{WireGuardSite.Port}";
 
-    // The file that a user has.
-    private async Task<string> RegisterAsync()
-    {
-        var secret = (await Command.RunAsync("wg", ["genkey"])).Text.Trim();
-        var key = Convert.FromBase64String((await Command.RunAsync("wg", ["pubkey"], stdin: Encoding.ASCII.GetBytes(secret))).Text);
-        await _site.WriteAsync(
-            """
-            UPDATE grid SET device_addresses = device_addresses + 1;
-            INSERT INTO device_address (address_index, device_id) SELECT device_addresses, @id FROM grid;
-            INSERT INTO device (device_id, organization_id, user_id, name, public_key)
-            SELECT @id, organization_id, user_id, @name, @key FROM app_user WHERE email = 'admin@relay.local'
-            """,
-            ("id", Id), ("name", Name), ("key", key));
-        var index = await _site.QueryAsync<int>("SELECT address_index FROM device_address WHERE device_id = @id", ("id", Id));
-        return $"""
-            [Interface]
-            PrivateKey = {secret}
-            Address = 100.124.{index >> 8}.{index & 255}/32, fd62:6f72:6465:7230::{index:x}/128
-            MTU = 1420
-
-            [Peer]
-            PublicKey = {_site.PublicKey}
-            AllowedIPs = 100.124.100.100/32, 100.126.0.0/16, fd62:6f72:6465:7230::6464/128, fd62:6f72:6465:7231::/64
-            Endpoint = {Gateway(second: false)}
-            """;
-    }
-
     private async Task ConfigureAsync(string text)
     {
         using var configuration = WgQuickConfiguration.Parse(text);
         var peer = Assert.Single(configuration.Peers);
-        var stripped = $"[Interface]\nPrivateKey = {Convert.ToBase64String(configuration.PrivateKey)}\n[Peer]\nPublicKey = {peer.PublicKey}\nAllowedIPs = {string.Join(',', peer.AllowedIPs)}\nEndpoint = {peer.Endpoint}\n";
+        Assert.Equal(_site.PublicKey, peer.PublicKey.ToString());
+        var stripped = $"[Interface]\nPrivateKey = {Convert.ToBase64String(configuration.PrivateKey)}\n[Peer]\nPublicKey = {peer.PublicKey}\n"
+            + $"PresharedKey = {Convert.ToBase64String(peer.PresharedKey)}\nAllowedIPs = {string.Join(',', peer.AllowedIPs)}\nEndpoint = {Gateway(second: false)}\n";
         await _network.RunAsync("wg", "setconf", Interface, _folder.Write("conf", stripped));
         await _network.RunAsync("ip", "link", "set", Interface, "mtu", $"{configuration.Mtu}", "up");
         foreach (var address in configuration.Addresses)

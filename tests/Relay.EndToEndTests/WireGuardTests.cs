@@ -156,7 +156,7 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         await AssertResetAsync(withdrawn);
         Assert.StartsWith("access revoked: no_policy", Text(await site.EndedAsync("wg-two"), "outcome"), StringComparison.Ordinal);
 
-        await site.WriteAsync("UPDATE device SET revoked_at = now() WHERE device_id = @id", ("id", lost.Id));
+        await site.Grid.RelayAsync("device", "revoke", "lost");
         await AssertResetAsync(ofLost);
         Assert.Equal("access revoked: the device that proved the user is not accepted any more", Text(await site.EndedAsync("wg-three"), "outcome"));
 
@@ -180,6 +180,7 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         var shell = await site.PublishSshAsync("wg-login-shell");
         await using var open = await phone.ConnectAsync(address, echo.Port);
         await ExchangeAsync(open);
+        // A week later.
         await site.WriteAsync("UPDATE device SET login_valid_until = now() - interval '1 second' WHERE device_id = @id", ("id", phone.Id));
         await Eventually.TrueAsync(async () => (await phone.CurlAsync(address, echo.Port)).Status == 511, "the silo knows that the login has ended");
 
@@ -191,7 +192,7 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         Assert.Contains("relay device renew phone", ssh.Stderr, StringComparison.Ordinal);
         await ExchangeAsync(open);
 
-        await site.WriteAsync("UPDATE device SET login_valid_until = now() + interval '1 hour' WHERE device_id = @id", ("id", phone.Id));
+        await site.Grid.RelayAsync("device", "renew", "phone");
         await Eventually.TrueAsync(async () => (await phone.SshAsync("root", shell, "true")).ExitCode == 0, "the silo knows that the login was renewed");
         await using var again = await phone.ConnectAsync(address, echo.Port);
         await ExchangeAsync(again);
