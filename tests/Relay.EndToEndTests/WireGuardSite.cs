@@ -37,7 +37,8 @@ public sealed class WireGuardSite : IAsyncLifetime
         Second = await NetworkNamespace.CreateAsync();
         await CableAsync(Core, "10.88.0.1/24", Second, "10.88.0.2/24");
         Grid = await RelayGrid.StartInAsync(
-            Core, new Dictionary<string, string?> { ["RELAY_GRID_LISTEN"] = "10.88.0.1:0" }, new Dictionary<string, string?> { ["RELAY_WIREGUARD_LISTEN"] = $"[::]:{Port}" });
+            Core, new Dictionary<string, string?> { ["RELAY_GRID_LISTEN"] = "10.88.0.1:0" },
+            new Dictionary<string, string?> { ["RELAY_WIREGUARD_LISTEN"] = $"[::]:{Port}", ["RELAY_GATEWAY_DRAIN_SECONDS"] = "60" });
         SecondGateway = await Grid.StartGatewayAsync("gateway-1", Grid.Silos[0], network: Second);
         var ready = await Grid.Gateway.Process.WaitForMessageAsync("wireguard ready");
         PublicKey = ready.GetProperty("public_key").GetString()!;

@@ -214,6 +214,18 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         await AssertResetAsync(first, "more");
         Assert.Equal("gateway-1", Text(await site.SessionAsync("wg-moves", s => !Ended(s)), "gateway"));
 
+        // It goes down: what is open goes on, and nothing new begins.
+        site.SecondGateway.Process.Signal(15);
+        await site.SecondGateway.Process.WaitForMessageAsync("draining");
+        await using (var late = await tablet.ConnectAsync(address, echo.Port))
+            await AssertResetAsync(late);
+        await ExchangeAsync(second);
+        second.Socket.Shutdown(SocketShutdown.Send);
+        Assert.Equal(0, await second.ReadAsync(new byte[1]).AsTask().WaitAsync(TimeSpan.FromSeconds(60)));
+        Assert.Equal(0, await site.SecondGateway.Process.WaitForExitAsync());
+        Assert.Contains("\"wireguard stopped\"", site.SecondGateway.Process.Output, StringComparison.Ordinal);
+        Assert.Equal("closed", Text(await site.EndedAsync("wg-moves"), "outcome"));
+
         await tablet.MoveAsync(second: false);
         await using var third = await tablet.ConnectAsync(address, echo.Port);
         await ExchangeAsync(third);
