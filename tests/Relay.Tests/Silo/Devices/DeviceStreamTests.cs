@@ -114,6 +114,8 @@ public sealed class DeviceStreamTests(SiloFixture fixture) : IClassFixture<SiloF
         using var slow = feed.Subscribe("slow");
         using var fast = feed.Subscribe("fast");
         Assert.Same(slow.Complete, fast.Complete);
+        // Although nothing was ever swapped in, as in a silo that was started without the store.
+        Assert.Contains(cell.Find(_silo.OrganizationId)!.Devices.Keys.First().ToString(), string.Concat(slow.Complete.Select(Encoding.UTF8.GetString)), StringComparison.Ordinal);
         var taken = 0;
         for (var i = 0; i < 150; i++)
         {
