@@ -9,6 +9,7 @@ internal sealed class GatewayMetrics
 {
     private readonly ConcurrentDictionary<(string Name, string Labels), long> _counters = new();
     private readonly ConcurrentDictionary<string, Func<long>> _gauges = new();
+    private readonly ConcurrentDictionary<(string Name, string Labels), Func<long>> _readCounters = new();
     private long _bytesUp;
     private long _bytesDown;
 
@@ -44,6 +45,10 @@ internal sealed class GatewayMetrics
     /// <summary>Adds a value that is read when asked for.</summary>
     public void Gauge(string name, Func<long> read) => _gauges[name] = read;
 
+    /// <summary>Adds a counter that something else keeps: it is read when asked for, and never goes back.</summary>
+    /// <param name="labels">As in the text format, without braces; empty: none.</param>
+    public void Counter(string name, string labels, Func<long> read) => _readCounters[(name, labels)] = read;
+
     /// <summary>A counter's value so far; zero when nothing was counted.</summary>
     public long Count(string name, string labels = "") => _counters.GetValueOrDefault((name, labels));
 
@@ -58,6 +63,11 @@ internal sealed class GatewayMetrics
 
         Line(text, ref former, "relay_gateway_payload_bytes_total", "counter", "direction=\"up\"", Interlocked.Read(ref _bytesUp));
         Line(text, ref former, "relay_gateway_payload_bytes_total", "counter", "direction=\"down\"", Interlocked.Read(ref _bytesDown));
+        foreach (var ((name, labels), read) in _readCounters.OrderBy(c => c.Key.Name, StringComparer.Ordinal).ThenBy(c => c.Key.Labels, StringComparer.Ordinal))
+        {
+            Line(text, ref former, name, "counter", labels, read());
+        }
+
         foreach (var (name, read) in _gauges.OrderBy(g => g.Key, StringComparer.Ordinal))
         {
             Line(text, ref former, name, "gauge", "", read());

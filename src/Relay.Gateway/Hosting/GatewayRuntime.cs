@@ -12,6 +12,7 @@ using Relay.Gateway.WireGuard.Decisions;
 using Relay.Gateway.WireGuard.Resolver;
 using Relay.Protocol.Grid;
 using Relay.Protocol.Ssh;
+using Relay.Protocol.WireGuard;
 
 namespace Relay.Gateway.Hosting;
 
@@ -177,7 +178,15 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
             Metrics.Gauge("relay_gateway_flows", () => tunnel.FlowCount(FlowProtocol.Tcp) + tunnel.FlowCount(FlowProtocol.Udp));
             Metrics.Gauge("relay_wireguard_devices", () => tunnel.DeviceCount);
             Metrics.Gauge("relay_wireguard_devices_connected", () => tunnel.Devices().Count(d => time.GetUtcNow() - d.LastHandshake < s_connected));
-            Metrics.Gauge("relay_wireguard_device_streams", () => devices.Streams);
+            Metrics.Counter("relay_wireguard_device_streams_total", "", () => devices.Streams);
+            Metrics.Counter("relay_wireguard_handshakes_total", "", () => tunnel.Handshakes);
+            Metrics.Counter("relay_wireguard_bytes_total", "direction=\"up\"", () => tunnel.Bytes.Received);
+            Metrics.Counter("relay_wireguard_bytes_total", "direction=\"down\"", () => tunnel.Bytes.Sent);
+            foreach (var reason in Enum.GetValues<WireGuardDrop>())
+            {
+                Metrics.Counter("relay_wireguard_dropped_total", $"reason=\"{reason.ToString().ToLowerInvariant()}\"", () => tunnel.Drops[reason]);
+            }
+
             await _silos.IntroduceAsync(cancellationToken);
             started.TrySetResult();
             await new DeviceReporter(_silos, tunnel.Devices, time, loggers.CreateLogger<DeviceReporter>()).RunAsync(cancellationToken);

@@ -72,6 +72,15 @@ internal sealed partial class WireGuardTunnel : IAsyncDisposable
         return heard;
     }
 
+    /// <summary>Handshakes that were completed.</summary>
+    public long Handshakes => _device.Handshakes;
+
+    /// <summary>Bytes from and to devices, as <c>wg show</c> counts.</summary>
+    public (long Received, long Sent) Bytes => _device.Bytes;
+
+    /// <summary>What was dropped outside, and why.</summary>
+    public WireGuardDrops Drops => _device.Drops;
+
     /// <summary>Devices that may have a tunnel.</summary>
     public int DeviceCount => _device.Peers.Count;
 

@@ -103,6 +103,7 @@ internal sealed class DataReceiver(DeviceContext device, DataSender sender)
             if (confirmed)
             {
                 peer.HandshakeEnded(now);
+                device.CountHandshake();
                 sink.Established(peer);
                 sender.SendStaged(peer, now, sink);
             }

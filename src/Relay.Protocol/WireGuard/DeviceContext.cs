@@ -8,6 +8,7 @@ namespace Relay.Protocol.WireGuard;
 internal sealed class DeviceContext : IDisposable
 {
     private long _stagedBytes;
+    private long _handshakes;
 
     /// <exception cref="ArgumentException">The private key is not 32 bytes, or the MTU is below the 1280 of IPv6 or beyond 65535.</exception>
     public DeviceContext(WireGuardDeviceOptions options)
@@ -52,6 +53,10 @@ internal sealed class DeviceContext : IDisposable
     public HandshakeLoad Load { get; }
 
     public WireGuardDrops Drops { get; } = new();
+
+    public long Handshakes => Volatile.Read(ref _handshakes);
+
+    public void CountHandshake() => Interlocked.Increment(ref _handshakes);
 
     /// <summary>A new E.</summary>
     public X25519PrivateKey NewEphemeral()

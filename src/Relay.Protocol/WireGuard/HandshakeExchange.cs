@@ -215,6 +215,7 @@ internal sealed class HandshakeExchange(DeviceContext device, DataSender sender)
         peer.Timers.AnyReceived(now);
         peer.Timers.KeysDerived(now);
         peer.HandshakeEnded(now);
+        device.CountHandshake();
         sink.Established(peer);
         // §6.4: the first packet tells the responder that the keys are right; if there is none to send, an empty one does.
         if (!sender.SendStaged(peer, now, sink)) sender.SendKeepalive(peer, now, sink);

@@ -13,6 +13,7 @@ public sealed class WireGuardDevice : IDisposable
     private readonly DeviceContext _device;
     private readonly DataSender _sender;
     private readonly DataReceiver _receiver;
+    private (long Received, long Sent) _removedBytes;
 
     /// <summary>A device without peers.</summary>
     /// <exception cref="ArgumentException">The private key is not 32 bytes, the MTU is not 1280 to 65439, or the threshold is negative.</exception>
@@ -28,6 +29,23 @@ public sealed class WireGuardDevice : IDisposable
 
     /// <summary>What was dropped, and why.</summary>
     public WireGuardDrops Drops => _device.Drops;
+
+    /// <summary>Handshakes that were completed, with any peer, since the device was made.</summary>
+    public long Handshakes => _device.Handshakes;
+
+    /// <summary>Bytes of all peers as <see cref="WireGuardPeer.ReceivedBytes"/> and <see cref="WireGuardPeer.SentBytes"/> count them, those that were removed included: neither goes back.</summary>
+    public (long Received, long Sent) Bytes
+    {
+        get
+        {
+            lock (_changes)
+            {
+                (long received, long sent) = _removedBytes;
+                foreach (WireGuardPeer peer in _device.Peers.Values) (received, sent) = (received + peer.ReceivedBytes, sent + peer.SentBytes);
+                return (received, sent);
+            }
+        }
+    }
 
     /// <summary>The peers there are, in no order.</summary>
     public ICollection<WireGuardPeer> Peers => _device.Peers.Values;
@@ -72,6 +90,7 @@ public sealed class WireGuardDevice : IDisposable
         {
             if (peer.IsRemoved || !_device.Peers.TryRemove(KeyValuePair.Create(peer.PublicKey, peer))) return false;
             ReplacePrefixes(peer, []);
+            _removedBytes = (_removedBytes.Received + peer.ReceivedBytes, _removedBytes.Sent + peer.SentBytes);
             lock (peer.Gate)
             {
                 peer.MarkRemoved();

@@ -26,6 +26,29 @@ public sealed class SessionTests
     }
 
     [Fact]
+    public void Handshakes_and_bytes_are_counted_and_a_peer_that_goes_takes_nothing_away()
+    {
+        using var network = new SimNetwork(31);
+        var (a, b) = network.Pair();
+        a.Send(b, "one");
+        network.Run(1);
+        b.Send(a, "two");
+        network.Run(1);
+        Assert.Equal((1, 1), (a.Device.Handshakes, b.Device.Handshakes));
+        var peer = a.Device.Peers.Single();
+        var bytes = a.Device.Bytes;
+        Assert.Equal((peer.ReceivedBytes, peer.SentBytes), bytes);
+        Assert.Equal((bytes.Sent, bytes.Received), b.Device.Bytes);
+        Assert.True(a.Device.RemovePeer(peer));
+        Assert.Equal(bytes, a.Device.Bytes);
+        a.Add(b);
+        a.Send(b, "three");
+        network.Run(10);
+        Assert.Equal(2, a.Device.Handshakes);
+        Assert.True(a.Device.Bytes.Sent > bytes.Sent);
+    }
+
+    [Fact]
     public void Initiations_that_cross_both_lead_to_a_session_at_once()
     {
         using var network = new SimNetwork(2);
