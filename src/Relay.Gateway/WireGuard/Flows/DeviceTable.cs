@@ -12,8 +12,8 @@ namespace Relay.Gateway.WireGuard.Flows;
 /// </summary>
 internal sealed partial class DeviceTable(WireGuardDevice wireGuard, WireGuardOptions options, TunnelClock clock, ILogger logger)
 {
-    // Long enough that the resets of its connections are encrypted and sent; the device can open nothing new meanwhile.
-    private static readonly TimeSpan s_farewell = TimeSpan.FromMilliseconds(200);
+    // Long enough, on a busy machine too, that the resets of its connections are encrypted and sent; the device can open nothing new meanwhile.
+    private static readonly TimeSpan s_farewell = TimeSpan.FromMilliseconds(500);
 
     private const int PresharedKeyLength = 32;
 
