@@ -103,6 +103,24 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
     }
 
     [Fact]
+    public async Task The_resolver_inside_names_what_the_user_may_use()
+    {
+        Skip();
+        Assert.SkipUnless(File.Exists("/usr/bin/dig"), "Needs dig (bind9-dnsutils).");
+        var laptop = await site.AddDeviceAsync("namer");
+        var address = await site.PublishAsync("wg-named", 9);
+        await site.PublishAsync("wg-unnamed", 9, allowed: false);
+        var mine = await AskAsync("+short", "wg-named.relay", "A");
+        Assert.True(mine.Text == address + "\n", $"{mine}\n{site.Grid.Logs()}");
+        Assert.StartsWith("fd62:6f72:6465:7231::", (await AskAsync("+short", "+tcp", "WG-Named.relay", "AAAA")).Text, StringComparison.Ordinal);
+        foreach (var none in new[] { "wg-unnamed.relay", "wg-nothing.relay" })
+            Assert.Contains("status: NXDOMAIN", (await AskAsync(none, "A")).Text, StringComparison.Ordinal);
+        Assert.Contains("status: REFUSED", (await AskAsync("example.com", "A")).Text, StringComparison.Ordinal);
+
+        Task<CommandResult> AskAsync(params string[] question) => laptop.RunAsync("dig", ["@100.124.100.100", "+time=20", "+tries=2", .. question]);
+    }
+
+    [Fact]
     public async Task What_is_not_granted_sounds_like_what_is_not_there_and_is_on_record()
     {
         Skip();
