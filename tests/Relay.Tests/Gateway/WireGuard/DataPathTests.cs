@@ -137,6 +137,18 @@ public sealed class DataPathTests
     }
 
     [Fact]
+    public async Task A_preshared_key_is_mixed_in()
+    {
+        await using var site = await TunnelSite.StartAsync();
+        site.ServeEcho();
+        var client = await site.AddClientAsync();
+        // Before the first handshake: without it at either end, none would be completed.
+        await client.UsePresharedKeyAsync(site, Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)));
+        await EchoTcpAsync(client, TunnelSite.Resource);
+        await EchoUdpAsync(client, TunnelSite.Resource6, 10);
+    }
+
+    [Fact]
     public async Task Devices_do_not_reach_each_other_nor_the_gateway_itself()
     {
         await using var site = await TunnelSite.StartAsync();

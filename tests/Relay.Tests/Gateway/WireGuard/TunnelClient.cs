@@ -59,6 +59,13 @@ internal sealed class TunnelClient : IAsyncDisposable
         return client;
     }
 
+    /// <summary>Has a preshared key with the gateway from now on.</summary>
+    public async Task UsePresharedKeyAsync(TunnelSite site, string key)
+    {
+        await site.TellAsync($"device {Id} {PublicKey} {Address},{Address6} {key}");
+        await _network.RunAsync("wg", "set", _network.Name, "peer", site.PublicKey.ToString(), "preshared-key", _folder.Write("preshared", key));
+    }
+
     /// <summary>A socket in its namespace; not connected.</summary>
     public Socket NewSocket(string address, SocketType type) => _network.CreateSocket(
         IPAddress.Parse(address).AddressFamily, type, type == SocketType.Stream ? ProtocolType.Tcp : ProtocolType.Udp);
