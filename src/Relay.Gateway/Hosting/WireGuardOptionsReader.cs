@@ -48,7 +48,8 @@ internal static class WireGuardOptionsReader
         var resolvers = new List<IPEndPoint>();
         foreach (var part in text.Split(',', StringSplitOptions.TrimEntries))
         {
-            if (!IPEndPoint.TryParse(part, out var resolver)) errors.Add($"RELAY_DNS_FORWARD \"{part}\" must be an address, with a port unless it is 53, for example 192.0.2.53 or [2001:db8::53]:5353.");
+            // Not what the framework also takes for one: "53" is no address.
+            if (!IPEndPoint.TryParse(part, out var resolver) || !(part.Contains(':') || part.Count(c => c == '.') == 3)) errors.Add($"RELAY_DNS_FORWARD \"{part}\" must be an address, with a port unless it is 53, for example 192.0.2.53 or [2001:db8::53]:5353.");
             else resolvers.Add(resolver.Port == 0 ? new IPEndPoint(resolver.Address, ResolverOptions.Port) : resolver);
         }
 
