@@ -42,6 +42,19 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         var address = await site.PublishAsync("wg-pg", postgres.Port);
         var psql = await laptop.RunAsync("psql", "-h", address, "-p", $"{postgres.Port}", "-U", database.Username!, "-d", database.Database!, "-XAtc", "SELECT 6 * 7");
         Assert.True(psql.Text == "42\n", psql.ToString());
+
+        // What its gateway has heard of it is there for people, some seconds later.
+        JsonElement status = default;
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                status = (await site.Grid.RelayJsonAsync("device", "show", "laptop")).GetProperty("status");
+                return status.GetProperty("bytes_down").GetInt64() > 0 && status.GetProperty("bytes_up").GetInt64() > 0;
+            },
+            "the gateway's report is in the table");
+        Assert.StartsWith(laptop.Outside + ":", Text(status, "endpoint"), StringComparison.Ordinal);
+        Assert.Equal("gateway-0", Text(status, "gateway"));
+        Assert.InRange(status.GetProperty("last_handshake_at").GetDateTimeOffset(), TimeProvider.System.GetUtcNow().AddMinutes(-10), TimeProvider.System.GetUtcNow().AddMinutes(1));
     }
 
     [Fact]
