@@ -31,8 +31,13 @@ public sealed class DeviceCommandTests(OneSilo site) : IDisposable
         Assert.Equal((configuration.GetProperty("public_key").GetString(), 32, 25, 1420), (peer.PublicKey.ToString(), peer.PresharedKey.Length, peer.PersistentKeepaliveSeconds, file.Mtu));
         Assert.Equal(Strings(configuration, "addresses"), file.Addresses.Select(a => a.ToString()));
         Assert.Equal(Strings(configuration, "allowed_ips"), peer.AllowedIPs.Select(a => a.ToString()));
-        Assert.Equal(Strings(configuration, "dns"), file.DnsServers.Select(a => a.ToString()));
-        Assert.Equal(["relay"], file.DnsDomains);
+        // Names of sockets are looked up in the tunnel and no others: what the hook says to a resolvectl that writes it down.
+        Assert.Empty(file.DnsServers);
+        var hook = Assert.Single(file.Kept);
+        Assert.Equal("PostUp", hook.Key);
+        File.SetUnixFileMode(_files.Write("resolvectl", "#!/bin/sh\necho \"$@\"\n"), UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        var told = await Command.RunAsync("bash", ["-c", hook.Value.Replace("%i", "relay", StringComparison.Ordinal)], new Dictionary<string, string?> { ["PATH"] = $"{_files.Path}:/usr/bin:/bin" });
+        Assert.Equal($"dns relay {string.Join(' ', Strings(configuration, "dns"))}\ndomain relay ~relay\n", told.Text);
         // The stock tool takes it as it is.
         var stripped = await Command.RunAsync("wg-quick", ["strip", path]);
         Assert.True(stripped.ExitCode == 0, stripped.ToString());
@@ -77,10 +82,10 @@ public sealed class DeviceCommandTests(OneSilo site) : IDisposable
         Assert.Equal(2, (await site.Grid.CliAsync("device", "add", "tablet", "--file", "-", "--output", "json")).ExitCode);
         Assert.DoesNotContain("tablet", await site.Grid.RelayAsync("device", "ls"), StringComparison.Ordinal);
 
-        var stdout = await site.Grid.CliAsync("device", "add", "tablet", "--file", "-", "--no-dns");
+        var stdout = await site.Grid.CliAsync("device", "add", "tablet", "--file", "-", "--dns");
         Assert.True(stdout.ExitCode == 0, stdout.ToString());
         using (var printed = WgQuickConfiguration.Parse(stdout.Text))
-            Assert.Equal((32, 0), (printed.PrivateKey.Length, printed.DnsServers.Count));
+            Assert.Equal((32, 2, "relay", 0), (printed.PrivateKey.Length, printed.DnsServers.Count, Assert.Single(printed.DnsDomains), printed.Kept.Count));
 
         // A stand-in that tells what it was given, and how.
         var program = _files.Write("qrencode", "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$0.argv\"\n/bin/cat > \"$0.stdin\"\necho THE PICTURE\n");
@@ -91,6 +96,7 @@ public sealed class DeviceCommandTests(OneSilo site) : IDisposable
         Assert.True(phone.ExitCode == 0, phone.ToString());
         Assert.Contains("THE PICTURE", phone.Text, StringComparison.Ordinal);
         using var given = WgQuickConfiguration.Parse(await File.ReadAllTextAsync(program + ".stdin", Cancel));
+        Assert.Equal((0, 0), (given.DnsServers.Count, given.Kept.Count));
         var key = Convert.ToBase64String(given.PrivateKey);
         Assert.DoesNotContain(key, phone.Text + phone.Stderr + await File.ReadAllTextAsync(program + ".argv", Cancel), StringComparison.Ordinal);
         Assert.False(Directory.Exists(Path.Combine(site.Grid.Home, "wireguard", "phone")));

@@ -18,12 +18,17 @@ internal static class DeviceAddCommand
         var file = Commands.Optional("--file", "Write the wg-quick configuration there (0600), - for stdout; default: NAME/relay.conf in RELAY_HOME/wireguard", "-f");
         var qr = new Option<bool>("--qr") { Description = "Show it as a QR code for a phone (needs qrencode); no file is written unless --file says so" };
         var gateway = Commands.Optional("--gateway", "Gateway to go through; default: any", "-g");
-        var noDns = new Option<bool>("--no-dns") { Description = "Do not look names up in the tunnel" };
+        var dns = new Option<bool>("--dns") { Description = "Look all names up in the tunnel; default: those of sockets, by systemd's resolvectl (with --qr: none)" };
+        var noDns = new Option<bool>("--no-dns") { Description = "Look no names up in the tunnel" };
         var preshared = new Option<bool>("--preshared-key") { Description = "Also use a preshared key, which the silos keep sealed" };
-        return new Command("add", "Add a device and write its wg-quick configuration").Alias("create").With(name, file, qr, gateway, noDns, preshared).OnApi(async (context, api, parsed, cancellationToken) =>
+        return new Command("add", "Add a device and write its wg-quick configuration").Alias("create").With(name, file, qr, gateway, dns, noDns, preshared).OnApi(async (context, api, parsed, cancellationToken) =>
         {
             var device = parsed.GetRequiredValue(name);
             var path = parsed.GetValue(file) ?? (parsed.GetValue(qr) ? null : Default(context, device));
+            if (parsed.GetValue(dns) && parsed.GetValue(noDns))
+                throw new CliException(ExitCode.Usage, "--dns and --no-dns exclude each other.");
+            // A phone takes no hooks, and without one it would look every name up in the tunnel.
+            var names = parsed.GetValue(dns) ? DeviceNames.All : parsed.GetValue(noDns) || parsed.GetValue(qr) ? DeviceNames.None : DeviceNames.Suffix;
             if (parsed.GetValue(qr))
                 QrCode.Require();
             if (path == ToStdout && (context.Render.Json || parsed.GetValue(qr)))
@@ -45,7 +50,7 @@ internal static class DeviceAddCommand
                 var answer = await api.PostAsync(ApiRoutes.Devices, body, ApiJson.Default.DeviceCreate, ApiJson.Default.DeviceResource, cancellationToken);
                 try
                 {
-                    var text = DeviceFile.Write(answer.Value.Configuration, privateKey, presharedKey, parsed.GetValue(gateway), dns: !parsed.GetValue(noDns));
+                    var text = DeviceFile.Write(answer.Value.Configuration, privateKey, presharedKey, parsed.GetValue(gateway), names);
                     if (path == ToStdout)
                         await context.Render.Out.WriteAsync(text);
                     else if (path is not null)
@@ -60,7 +65,7 @@ internal static class DeviceAddCommand
                     throw new CliException((e as CliException)?.ExitCode ?? ExitCode.Error, $"{e.Message.TrimEnd('.')}. The device was not added.");
                 }
 
-                Tell(context, answer, path, dns: !parsed.GetValue(noDns));
+                Tell(context, answer, path, names);
             }
             finally
             {
@@ -78,14 +83,17 @@ internal static class DeviceAddCommand
         return Path.Combine(context.State.Folder, "wireguard", device, "relay.conf");
     }
 
-    private static void Tell(CommandContext context, ApiAnswer<DeviceResource> answer, string? path, bool dns)
+    private static void Tell(CommandContext context, ApiAnswer<DeviceResource> answer, string? path, DeviceNames names)
     {
         var device = answer.Value;
         if (path != ToStdout)
             context.Render.Done(answer.Json, $"✓ Device {device.Name} added; its login counts {DeviceCommands.Login(device)}." + (path is null ? "" : $"\n  {path}\n  Bring it up with: sudo wg-quick up {path}"));
         if (device.Configuration.Gateways.Count == 0)
             context.Render.Error.WriteLine("⚠ No gateway that serves WireGuard is connected: the configuration has no Endpoint. `relay device show` says where one is when there is one.");
-        if (dns)
-            context.Render.Error.WriteLine($"Names are looked up in the tunnel. Others than *.{Output.Render.Printable(device.Configuration.DnsSuffix)} work there only if the gateways forward them; --no-dns leaves this machine's resolvers alone.");
+        var suffix = $"*.{Output.Render.Printable(device.Configuration.DnsSuffix)}";
+        if (names is DeviceNames.Suffix)
+            context.Render.Error.WriteLine($"Names in {suffix} are looked up in the tunnel where the system has resolvectl; --dns looks all names up there, --no-dns none.");
+        if (names is DeviceNames.All)
+            context.Render.Error.WriteLine($"All names are looked up in the tunnel: others than {suffix} only if the gateways forward them.");
     }
 }

@@ -4,6 +4,19 @@ using Relay.Protocol.WireGuard;
 
 namespace Relay.Cli.WireGuard;
 
+/// <summary>Which names a device looks up in its tunnel.</summary>
+internal enum DeviceNames
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>Those of sockets, where the system can be told so.</summary>
+    Suffix,
+
+    /// <summary>All.</summary>
+    All,
+}
+
 /// <summary>The wg-quick file of a device: its own keys, and what the API said, each value checked to be what it is.</summary>
 internal static class DeviceFile
 {
@@ -11,9 +24,9 @@ internal static class DeviceFile
     /// <param name="privateKey">32 bytes; copied into the text.</param>
     /// <param name="presharedKey">32 bytes; null: none.</param>
     /// <param name="gateway">The gateway to go through; null: the first one there is.</param>
-    /// <param name="dns">Whether names are looked up in the tunnel.</param>
+    /// <param name="names">Which names are looked up in the tunnel.</param>
     /// <exception cref="CliException">There is no such gateway, or the API said something that is no such value.</exception>
-    public static string Write(DeviceConfiguration said, byte[] privateKey, byte[]? presharedKey, string? gateway, bool dns)
+    public static string Write(DeviceConfiguration said, byte[] privateKey, byte[]? presharedKey, string? gateway, DeviceNames names)
     {
         try
         {
@@ -21,8 +34,9 @@ internal static class DeviceFile
             {
                 PrivateKey = [.. privateKey],
                 Addresses = [.. said.Addresses.Select(Address)],
-                DnsServers = dns ? [.. said.Dns.Select(IPAddress.Parse)] : [],
-                DnsDomains = dns ? [said.DnsSuffix] : [],
+                DnsServers = names is DeviceNames.None ? [] : [.. said.Dns.Select(IPAddress.Parse)],
+                DnsDomains = names is DeviceNames.None ? [] : [said.DnsSuffix],
+                SplitDns = names is DeviceNames.Suffix,
                 Mtu = said.Mtu,
                 Peers =
                 [

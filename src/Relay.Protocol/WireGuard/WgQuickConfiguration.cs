@@ -21,6 +21,12 @@ public sealed class WgQuickConfiguration : IDisposable
     /// <summary>Domains that are looked up there; without any, all are. Letters, digits, <c>-</c>, <c>.</c> and <c>_</c>, perhaps a <c>~</c> before.</summary>
     public IReadOnlyList<string> DnsDomains { get; init; } = [];
 
+    /// <summary>
+    /// True: only names in <see cref="DnsDomains"/> are looked up at <see cref="DnsServers"/>, all others as before. Written as a hook that
+    /// tells systemd's <c>resolvectl</c>, and does nothing where there is none; read, it is one of <see cref="Kept"/>.
+    /// </summary>
+    public bool SplitDns { get; init; }
+
     /// <summary>UDP port; 0: any.</summary>
     public int ListenPort { get; init; }
 

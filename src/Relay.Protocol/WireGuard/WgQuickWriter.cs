@@ -11,9 +11,10 @@ internal static class WgQuickWriter
         var text = new StringBuilder("[Interface]\n");
         Line(text, "PrivateKey", Key(configuration.PrivateKey));
         List(text, "Address", configuration.Addresses.Select(static a => a.ToString()));
-        List(text, "DNS", configuration.DnsServers.Select(static a => a.ToString()).Concat(configuration.DnsDomains.Select(Domain)));
+        if (!configuration.SplitDns) List(text, "DNS", configuration.DnsServers.Select(static a => a.ToString()).Concat(configuration.DnsDomains.Select(Domain)));
         Number(text, "ListenPort", configuration.ListenPort);
         Number(text, "MTU", configuration.Mtu);
+        if (configuration is { SplitDns: true, DnsServers.Count: > 0, DnsDomains.Count: > 0 }) Line(text, "PostUp", SplitDns(configuration));
         foreach ((string key, string value) in configuration.Kept) Line(text, key, value);
         foreach (WgQuickPeer peer in configuration.Peers)
         {
@@ -31,6 +32,14 @@ internal static class WgQuickWriter
     private static string Key(byte[] key) => key.Length == WireGuardWire.KeyLength ? Convert.ToBase64String(key) : throw new FormatException("A key is 32 bytes.");
 
     private static string Domain(string domain) => WgQuickReader.IsDomain(domain) ? domain : throw Refused("DNS");
+
+    // SECURITY: a shell runs it as root. Addresses are addresses, and a domain has nothing that ends the quotes.
+    private static string SplitDns(WgQuickConfiguration configuration)
+    {
+        string servers = string.Join(' ', configuration.DnsServers);
+        string domains = string.Join(' ', configuration.DnsDomains.Select(static d => $"'~{Domain(d).TrimStart('~')}'"));
+        return $"command -v resolvectl > /dev/null && resolvectl dns %i {servers} && resolvectl domain %i {domains} || true";
+    }
 
     private static void List(StringBuilder text, string key, IEnumerable<string> values)
     {

@@ -116,6 +116,24 @@ public sealed class WgQuickConfigurationTests
     }
 
     [Fact]
+    public void Names_of_one_domain_alone_are_a_hook_that_is_quoted()
+    {
+        WgQuickConfiguration For(string domain) => new()
+        {
+            PrivateKey = Sim.PrivateKey(1),
+            DnsServers = [IPAddress.Parse("100.124.100.100"), IPAddress.Parse("fd62::6464")],
+            DnsDomains = [domain],
+            SplitDns = true,
+        };
+        Assert.Contains(
+            "\nPostUp = command -v resolvectl > /dev/null && resolvectl dns %i 100.124.100.100 fd62::6464 && resolvectl domain %i '~relay.internal' || true\n",
+            For("relay.internal").ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("DNS =", For("relay.internal").ToString(), StringComparison.Ordinal);
+        foreach (var bad in new[] { "a'b", "a;b", "a b", "$(x)", "a\nPostUp = x", "" })
+            Assert.Throws<FormatException>(() => For(bad).ToString());
+    }
+
+    [Fact]
     public void Disposing_wipes_the_keys()
     {
         var read = WgQuickConfiguration.Parse(Full);
