@@ -3,7 +3,12 @@ using Relay.Protocol.Tunnel;
 
 namespace Relay.Tests.Protocol.Tunnel;
 
+/// <summary>Alone: allocations are counted for the process.</summary>
+[CollectionDefinition(nameof(StreamPumpTests), DisableParallelization = true)]
+public sealed class StreamPumpCollection;
+
 /// <summary>The pump between two TCP connections: user = left.There, target = right.There.</summary>
+[Collection(nameof(StreamPumpTests))]
 public sealed class StreamPumpTests
 {
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -63,13 +68,18 @@ public sealed class StreamPumpTests
         var pump = StreamPump.RunAsync(left.Here, right.Here, cancellationToken: Cancel);
         var chunk = new byte[64 * 1024];
         await ThroughAsync(left.There, right.There, chunk, 50);
-        var before = GC.GetTotalAllocatedBytes(precise: true);
-        const int Rounds = 1000;
-        await ThroughAsync(left.There, right.There, chunk, Rounds);
-        var perRound = (GC.GetTotalAllocatedBytes(precise: true) - before) / Rounds;
 
-        // The test's own sends and receives, and whatever else runs in this process, are in this figure.
-        Assert.True(perRound < 4096, $"{perRound} bytes for {chunk.Length} moved");
+        // The test's own sends and receives, and whatever else runs in this process, are in each figure: they only add, so the least counts.
+        const int Windows = 10, Rounds = 100;
+        var least = long.MaxValue;
+        for (var i = 0; i < Windows; i++)
+        {
+            var before = GC.GetTotalAllocatedBytes(precise: true);
+            await ThroughAsync(left.There, right.There, chunk, Rounds);
+            least = Math.Min(least, (GC.GetTotalAllocatedBytes(precise: true) - before - chunk.Length) / Rounds);
+        }
+
+        Assert.True(least < 4096, $"{least} bytes for {chunk.Length} moved");
         left.There.Shutdown(SocketShutdown.Send);
         right.There.Shutdown(SocketShutdown.Send);
         Assert.Equal(StreamPumpEnding.Completed, await pump);
