@@ -9,6 +9,12 @@ namespace Relay.Gateway.WireGuard.Flows;
 [SuppressMessage("Design", "CA1001", Justification = "A source without a timer holds nothing, and flows may still look at its token when the device is gone.")]
 internal sealed class ActiveDevice(UserDevice device, TimeProvider time)
 {
+    /// <summary>New flows that a device may begin at once, of both protocols; each is a question to a silo, and when allowed a row of history.</summary>
+    public const int FlowsAtOnce = 4096;
+
+    /// <summary>New flows per second beyond those.</summary>
+    public const int FlowsPerSecond = 200;
+
     /// <summary>Refusals per second that are answered; the others are dropped, as RFC 4443 §2.4 (f) wants it.</summary>
     private const int ErrorsPerSecond = 50;
 
@@ -19,8 +25,9 @@ internal sealed class ActiveDevice(UserDevice device, TimeProvider time)
     private UserDevice _device = device;
     private int _tcpFlows;
     private int _udpFlows;
-    private readonly PerSecond _errors = new(ErrorsPerSecond, time);
-    private readonly PerSecond _lines = new(LinesPerSecond, time);
+    private readonly RateBudget _flows = new(FlowsAtOnce, FlowsPerSecond, time);
+    private readonly RateBudget _errors = new(ErrorsPerSecond, ErrorsPerSecond, time);
+    private readonly RateBudget _lines = new(LinesPerSecond, LinesPerSecond, time);
 
     public UserDevice Device
     {
@@ -39,9 +46,10 @@ internal sealed class ActiveDevice(UserDevice device, TimeProvider time)
 
     public void EndFlows() => _removed.Cancel();
 
-    /// <summary>Counts a flow in; false when there are too many.</summary>
+    /// <summary>Counts a flow in; false when there are too many, or have been in too short a time.</summary>
     public bool TryEnter(FlowProtocol protocol, int limit)
     {
+        if (!_flows.TryTake()) return false;
         ref int flows = ref Flows(protocol);
         if (Interlocked.Increment(ref flows) <= limit) return true;
         Interlocked.Decrement(ref flows);
@@ -57,18 +65,4 @@ internal sealed class ActiveDevice(UserDevice device, TimeProvider time)
     public bool MayLogRefusal() => _lines.TryTake();
 
     private ref int Flows(FlowProtocol protocol) => ref protocol == FlowProtocol.Tcp ? ref _tcpFlows : ref _udpFlows;
-
-    /// <summary>So many in each second, and no more. Safe for concurrent use.</summary>
-    private sealed class PerSecond(int limit, TimeProvider time)
-    {
-        private long _second;
-        private int _taken;
-
-        public bool TryTake()
-        {
-            long second = time.GetTimestamp() / time.TimestampFrequency;
-            if (Interlocked.Exchange(ref _second, second) != second) Volatile.Write(ref _taken, 0);
-            return Interlocked.Increment(ref _taken) <= limit;
-        }
-    }
 }

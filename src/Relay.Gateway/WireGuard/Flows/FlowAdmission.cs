@@ -32,13 +32,13 @@ internal sealed partial class FlowAdmission(DeviceTable devices, IFlows flows, W
         if (Interlocked.Increment(ref Counter(protocol)) > options.MaxFlows)
         {
             Interlocked.Decrement(ref Counter(protocol));
-            LogTooMany(logger, protocol, "the gateway");
+            if (device.MayLogRefusal()) LogTooMany(logger, protocol, "the gateway");
             return null;
         }
 
         if (device.TryEnter(protocol, options.MaxFlowsPerDevice)) return device;
         Interlocked.Decrement(ref Counter(protocol));
-        LogTooMany(logger, protocol, device.Device.ToString());
+        if (device.MayLogRefusal()) LogTooMany(logger, protocol, device.Device.ToString());
         return null;
     }
 

@@ -35,6 +35,26 @@ public sealed class FlowAdmissionTests
         await late.Closed.Task.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
     }
 
+    [Fact]
+    public void A_device_that_begins_flows_without_end_is_held_to_a_rate()
+    {
+        var time = new ManualTimeProvider();
+        var laptop = new UserDevice { Id = Guid.NewGuid(), UserId = Guid.NewGuid(), PublicKey = default, Addresses = [] };
+        var device = new ActiveDevice(laptop, time);
+        int Begin(int tries) => Enumerable.Range(0, tries).Count(i =>
+        {
+            var protocol = i % 2 == 0 ? FlowProtocol.Tcp : FlowProtocol.Udp;
+            if (!device.TryEnter(protocol, int.MaxValue)) return false;
+            device.Leave(protocol);
+            return true;
+        });
+        Assert.Equal(ActiveDevice.FlowsAtOnce, Begin(2 * ActiveDevice.FlowsAtOnce));
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(ActiveDevice.FlowsPerSecond, Begin(2 * ActiveDevice.FlowsPerSecond));
+        time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(ActiveDevice.FlowsAtOnce, Begin(2 * ActiveDevice.FlowsAtOnce));
+    }
+
     private sealed class SlowFlows : IFlows
     {
         public TaskCompletionSource<FlowDecision> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
