@@ -42,6 +42,9 @@ internal sealed class HolderProbe : IHolderProbe
         _time = time;
     }
 
+    /// <summary>How long another silo may take to answer, its own question to the agent included; then nothing is known.</summary>
+    public TimeSpan Deadline { get; init; } = TunnelWire.ProbeDeadline + TunnelWire.ProbeDeadline;
+
     public async ValueTask<HolderState> ProbeAsync(ConnectorLease holder, CancellationToken cancellationToken)
     {
         if (holder.Silo == _self.Address)
@@ -53,7 +56,7 @@ internal sealed class HolderProbe : IHolderProbe
         };
         request.Headers.TryAddWithoutValidation(TunnelWire.EpochHeader, holder.Epoch.ToString(CultureInfo.InvariantCulture));
         request.Headers.TryAddWithoutValidation(ConnectorGridRoutes.HolderHeader, holder.SiloIncarnation.ToString());
-        using var late = new CancellationTokenSource(TunnelWire.ProbeDeadline + TunnelWire.ProbeDeadline, _time);
+        using var late = new CancellationTokenSource(Deadline, _time);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
         {

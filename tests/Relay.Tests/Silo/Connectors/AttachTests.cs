@@ -212,7 +212,8 @@ public sealed class AttachTests(ConnectorGrid grid) : IClassFixture<ConnectorGri
     [Fact]
     public async Task An_opening_without_an_answer_delays_the_newcomer_while_it_may_still_be_taken()
     {
-        await using var silo = await TestSilo.StartAsync(grid, "silo-a", keep: false);
+        var time = new ManualTimeProvider();
+        await using var silo = await TestSilo.StartAsync(grid, "silo-a", keep: false, rightTime: time);
         var connector = await grid.CreateConnectorAsync(silo);
         await using var hung = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
         var tunnel = await silo.AttachedAsync(connector);
@@ -228,7 +229,7 @@ public sealed class AttachTests(ConnectorGrid grid) : IClassFixture<ConnectorGri
         Assert.True(tunnel.DoubtUntil > silo.Right.Now);
         Assert.Equal(HolderState.Unknown, await silo.Probe.ProbeHereAsync(connector.Id, silo.Identity.Incarnation, tunnel.Epoch, Cancel));
         Assert.Null(silo.Tunnels.Find(connector.Id));
-        await Eventually.TrueAsync(() => tunnel.DoubtUntil < silo.Right.Now, "its time is over");
+        time.Advance(tunnel.DoubtUntil - silo.Right.Now + TimeSpan.FromMilliseconds(1));
         await using var newcomer = await ScriptedAgent.AttachAsync(grid, silo, connector.Token, Guid.NewGuid());
         Assert.True(newcomer.Answer.Accepted, newcomer.Answer.Message);
     }

@@ -93,7 +93,8 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public TargetChecks Checks { get; private init; } = null!;
 
-    public static async Task<TestSilo> StartAsync(ConnectorGrid grid, string name, bool keep = true, bool justStarted = false)
+    /// <param name="rightTime">Of the right to serve, and of what was promised by it; null: the system's.</param>
+    public static async Task<TestSilo> StartAsync(ConnectorGrid grid, string name, bool keep = true, bool justStarted = false, TimeProvider? rightTime = null)
     {
         var time = TimeProvider.System;
         var certificate = grid.CertificateFor(name);
@@ -111,10 +112,11 @@ internal sealed class TestSilo : IAsyncDisposable
         // A silo alone is its own majority: it may always serve, until a test says otherwise.
         var fence = new SiloFence(FenceTimes.Default, new Voter(identity.Address, identity.Incarnation));
         fence.Adopt([fence.Self]);
-        var right = new ServingRight(fence, new BootClock(time));
+        var right = new ServingRight(fence, new BootClock(rightTime ?? time));
         if (!justStarted)
-            right = new ServingRight(fence, new BootClock(time)) { EarlierStartsAreOver = TimeSpan.Zero };
-        var probe = new HolderProbe(tunnels, links, identity, right, time);
+            right = new ServingRight(fence, new BootClock(rightTime ?? time)) { EarlierStartsAreOver = TimeSpan.Zero };
+        // The other silo answers here; a machine that is busy must not make it look as if it did not.
+        var probe = new HolderProbe(tunnels, links, identity, right, time) { Deadline = TimeSpan.FromMinutes(1) };
         var app = await StartGridAsync(gridSocket, certificate, new ConnectorGridRoutes(tunnels, probe, new TransitStreams(new NoMembers(), links, time, NullLogger<TransitStreams>.Instance)));
 
         var connectorSocket = Bind();
