@@ -36,6 +36,9 @@ internal sealed record TunnelFigures(TcpFigure Up1, TcpFigure Down1, TcpFigure U
             up1, down1, up4, down4, (packets - lost) / udp.GetProperty("seconds").GetDouble(), lost / packets, latencies[latencies.Count / 2], latencies[latencies.Count * 99 / 100]);
     }
 
+    /// <summary>Gbit/s of one TCP flow to the server, for so many seconds.</summary>
+    public static async Task<double> UpAsync(TunnelWay way, int seconds) => (await TcpAsync(way, "-t", seconds.ToString(CultureInfo.InvariantCulture))).Gbits;
+
     private static async Task<TcpFigure> TcpAsync(TunnelWay way, params string[] arguments)
     {
         double Cpu(RunningProcess? process) => process is null ? double.NaN : ProcessCpu.Seconds(process.Id);

@@ -13,8 +13,13 @@ internal sealed class TunnelWay : IAsyncDisposable
 {
     public const int Port = 5201;
 
-    private const int TunnelPort = 32442;
-    private const string ServerOutside = "10.77.1.1", Resource = "100.126.3.4", ClientInside = "100.124.1.1";
+    /// <summary>Where the server's end listens.</summary>
+    public const int TunnelPort = 32442;
+
+    /// <summary>The ends of the cable.</summary>
+    public const string ServerOutside = "10.77.1.1", ClientOutside = "10.77.1.2";
+
+    private const string Resource = "100.126.3.4", ClientInside = "100.124.1.1";
 
     private readonly TempDir _folder = new();
     private readonly NetworkNamespace _client;
@@ -29,6 +34,9 @@ internal sealed class TunnelWay : IAsyncDisposable
 
     /// <summary>What the client dials.</summary>
     public string Address { get; private set; } = ServerOutside;
+
+    /// <summary>The gateway's public key, base64; null: there is no gateway.</summary>
+    public string? GatewayKey { get; private set; }
 
     /// <summary>The process that carries packets on the client's side; null: none does.</summary>
     public RunningProcess? ClientEnd { get; private set; }
@@ -72,6 +80,7 @@ internal sealed class TunnelWay : IAsyncDisposable
         var key = Key.New();
         way.ServerEnd = way.Start(way._server, "gateway", RelayPrograms.WireGuardHost, $"[::]:{TunnelPort}", way._folder.File("gateway"));
         var gateway = (await way.ServerEnd.WaitForMessageAsync("wireguard ready")).GetProperty("public_key").GetString()!;
+        way.GatewayKey = gateway;
         await way.ServerEnd.WriteLineAsync($"1 device {Guid.NewGuid()} {key.Public} {ClientInside}");
         await way.ServerEnd.WaitForLineAsync("done 1 ");
         if (ours)
