@@ -284,7 +284,8 @@ public sealed class SshConnectionTests
         await all;
         Assert.Equal(up, received[0]);
         Assert.Equal(down, received[1]);
-        Assert.InRange(pair.Client.KeyExchanges, 10, 50);
+        // Twenty are due; what is on its way when one begins, a window at most, may be worth several.
+        Assert.InRange(pair.Client.KeyExchanges, 3, 50);
     }
 
     [Fact]
