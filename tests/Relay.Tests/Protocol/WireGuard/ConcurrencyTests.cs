@@ -39,9 +39,9 @@ public sealed class ConcurrencyTests
         var counters = runs.SelectMany(r => Enumerable.Range(0, 10).Select(i => BinaryPrimitives.ReadUInt64LittleEndian(r.AsSpan((i * stride) + WireGuardWire.DataCounter)))).ToArray();
         Assert.Equal(Enumerable.Range(0, Threads * Each).Select(n => first + (ulong)n), counters.Order());
 
-        // In the order of their counters as far as runs go, each twice, by several threads: each packet is delivered once. A thread
-        // that is kept waiting while the others go on by more than the window loses its run, as it should; nobody gets it twice.
-        var inOrder = new ConcurrentQueue<byte[]>(runs.OrderBy(r => BinaryPrimitives.ReadUInt64LittleEndian(r.AsSpan(WireGuardWire.DataCounter))).SelectMany(static r => new[] { r, r.ToArray() }));
+        // In the order of their last counters, each twice, by several threads: each packet is delivered once. A thread that is kept waiting,
+        // here or when it sealed, while the others go on by more than the window loses its run, as it should; nobody gets it twice.
+        var inOrder = new ConcurrentQueue<byte[]>(runs.OrderBy(r => BinaryPrimitives.ReadUInt64LittleEndian(r.AsSpan((9 * stride) + WireGuardWire.DataCounter))).SelectMany(static r => new[] { r, r.ToArray() }));
         await Task.WhenAll(Enumerable.Range(0, Threads).Select(_ => Task.Run(() =>
         {
             while (inOrder.TryDequeue(out var run))
