@@ -98,7 +98,9 @@ public sealed class StoreOutageTests
         await live.SayAsync("during");
         var first = await scene.SshAsync("echo first");
         Assert.True(first.ExitCode == 0, $"{first}\n{grid.Logs()}");
-        await RecordedAsync(grid, "said during");
+        // Taken is what the gateway has handed over: all of the session that is over, and what has been said in the one that goes on.
+        await grid.Gateway.Process.WaitForMessageAsync("session ended");
+        await RecordedAsync(grid, live);
 
         // The gateway's silo, which has all of that in its spool, dies, and is started again: from its disk, read-only.
         var carrier = grid.Silos[0];
@@ -124,7 +126,7 @@ public sealed class StoreOutageTests
         // And the gateway dies in the middle of a session.
         await using var cut = await Conversation.StartAsync(grid, "db-host.relay");
         await cut.SayAsync("last words");
-        await RecordedAsync(grid, "said last words");
+        await RecordedAsync(grid, cut);
         grid.Gateway.Process.Signal(SigKill);
         await cut.Process.WaitForExitAsync();
         await grid.RestartGatewayAsync();
@@ -149,10 +151,15 @@ public sealed class StoreOutageTests
     }
 
     // What a gateway has shipped is taken a second later at the most; the spool of some silo has grown by it.
-    private static async Task RecordedAsync(RelayGrid grid, string what)
+    // What was said so far is in a spool: pieces come one after the other, once a second, and several came after it.
+    private static async Task RecordedAsync(RelayGrid grid, Conversation conversation)
     {
-        var before = SpoolBytes(grid);
-        await Eventually.TrueAsync(() => SpoolBytes(grid) > before, $"'{what}' is in a spool");
+        for (var i = 0; i < 3; i++)
+        {
+            var before = SpoolBytes(grid);
+            await conversation.SayAsync($"more {i}");
+            await Eventually.TrueAsync(() => SpoolBytes(grid) > before, $"'said more {i}' is in a spool");
+        }
     }
 
     private static long SpoolBytes(RelayGrid grid) =>
