@@ -1,4 +1,3 @@
-using Dapper;
 using Npgsql;
 using Relay.Silo.Storage;
 
@@ -62,8 +61,7 @@ internal sealed class FactApplier(NpgsqlDataSource database, StoreHealth health,
             // A session that is there and refuses, refuses; but it must have been there when it was asked: another silo may just have brought it.
             if (known)
                 return FactFate.Never;
-            known = await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
-                "SELECT EXISTS (SELECT 1 FROM session WHERE session_id = @SessionId)", new { fact.SessionId }, transaction, cancellationToken: cancellationToken));
+            known = await FactTable.KnowsAsync(connection, transaction, fact.SessionId, cancellationToken);
             if (!known)
                 return FactFate.Later;
         }

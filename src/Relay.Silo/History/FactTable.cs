@@ -60,6 +60,11 @@ internal sealed class FactTable(RecordingStore recordings)
         CommandDefinition Command(string sql, object parameters) => new(sql, parameters, transaction, cancellationToken: cancellationToken);
     }
 
+    /// <summary>Whether the session's beginning is in the store, whosever it is.</summary>
+    public static Task<bool> KnowsAsync(NpgsqlConnection connection, NpgsqlTransaction? transaction, Guid sessionId, CancellationToken cancellationToken) =>
+        connection.ExecuteScalarAsync<bool>(new CommandDefinition(
+            "SELECT EXISTS (SELECT 1 FROM session WHERE session_id = @sessionId)", new { sessionId }, transaction, cancellationToken: cancellationToken));
+
     private static FactResult Found(int rows) => rows > 0 ? FactResult.Written : FactResult.NoSession;
 
     private static object Parameters(SessionOpened opened)

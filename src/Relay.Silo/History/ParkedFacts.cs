@@ -6,7 +6,7 @@ namespace Relay.Silo.History;
 
 /// <summary>
 /// Facts that this silo has acknowledged and the store does not take yet: their session's beginning, or an earlier chunk, is still in
-/// the spool of another silo. Kept in a spool of their own and tried again, in order, until they are taken or <see cref="KeepFor"/> is
+/// the spool of another silo, which may be dead. Kept in a spool of their own and tried again, in order, until they are taken or <see cref="KeepFor"/> is
 /// over. Safe for concurrent use.
 /// </summary>
 internal sealed partial class ParkedFacts(Spool.Spool parked, StoreHealth health, FactApplier applier, TimeProvider time, ILogger<ParkedFacts> logger) : BackgroundService
@@ -26,11 +26,19 @@ internal sealed partial class ParkedFacts(Spool.Spool parked, StoreHealth health
     public long Dropped => Interlocked.Read(ref _dropped);
 
     /// <summary>Keeps a fact for later.</summary>
+    /// <param name="bulk">Refused a little before the others are.</param>
     /// <exception cref="SpoolFullException">There is no place: it must stay where it is.</exception>
-    public async Task KeepAsync(ReadOnlyMemory<byte> payload)
+    public async Task KeepAsync(ReadOnlyMemory<byte> payload, bool bulk = false)
     {
-        await parked.AppendAsync(payload, bulk: false);
+        await parked.AppendAsync(payload, bulk);
         _more.Set();
+    }
+
+    /// <summary>Something waits outside for what may be here: it is tried soon.</summary>
+    public void Try()
+    {
+        if (parked.Records > 0)
+            _more.Set();
     }
 
     /// <summary>The store says that it will never be: the session is not its gateway's, or was over for too long.</summary>

@@ -161,7 +161,8 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
                 await WriteAsync(ending, cancellationToken);
             }
 
-            return await _store.ReportBytesAsync(sessionId, gateway, up, down, cancellationToken);
+            return await _store.ReportBytesAsync(sessionId, gateway, up, down, cancellationToken)
+                || await _store.LeaveUnknownAsync(sessionId, gateway, outcome, up, down, cancellationToken);
         }
 
         session.ReportBytes(up, down);

@@ -73,6 +73,10 @@ internal sealed class SessionStore(HistoryLog history, NpgsqlDataSource database
     public async Task<bool> LeaveAsync(Guid sessionId, string gateway, string outcome, long up, long down, CancellationToken cancellationToken) =>
         await history.WriteAsync(new SessionLeft { SessionId = sessionId, Gateway = gateway, Outcome = outcome, BytesUp = up, BytesDown = down }, cancellationToken) == FactResult.Written;
 
+    /// <summary>Ends a session of that gateway whose beginning is nowhere in the store, once it comes. False: the store knows the session.</summary>
+    public async Task<bool> LeaveUnknownAsync(Guid sessionId, string gateway, string outcome, long up, long down, CancellationToken cancellationToken) =>
+        await history.AwaitBeginningAsync(new SessionLeft { SessionId = sessionId, Gateway = gateway, Outcome = outcome, BytesUp = up, BytesDown = down }, cancellationToken) == FactResult.Written;
+
     /// <summary>Counters of a gateway for a session that is over; only shortly after its end. False: not that gateway's, or too late.</summary>
     public async Task<bool> ReportBytesAsync(Guid sessionId, string gateway, long up, long down, CancellationToken cancellationToken) =>
         await history.WriteAsync(new BytesCounted { SessionId = sessionId, Gateway = gateway, BytesUp = up, BytesDown = down }, cancellationToken) == FactResult.Written;

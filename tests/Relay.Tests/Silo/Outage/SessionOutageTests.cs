@@ -214,6 +214,32 @@ public sealed class SessionOutageTests
     }
 
     [Fact]
+    public async Task What_is_left_of_a_session_waits_for_the_dead_silo_that_alone_knows_its_beginning()
+    {
+        await using var dead = await OutageScene.StartAsync();
+        await using var other = await OutageScene.StartAsync(with: dead, name: "silo-2");
+        var live = await LiveSessionScene.OpenAsync(dead.Silo, "gw-1");
+        var socket = await dead.Silo.QueryAsync<string>("SELECT name FROM socket WHERE socket_id = @Socket", new { live.Socket });
+        await dead.CutAsync(Outage.Refused);
+        var session = (await live.Gateway.OpenAsync(dead.Silo.Certificate(live.User).Blob, socket)).SessionId;
+        Assert.Equal((HttpStatusCode.NoContent, null), await OutageScene.SendChunkAsync(live.Gateway, session, 0, Header + "\n"));
+
+        // The store answers this one, and has never heard of the session.
+        var gateway = other.Silo.Gateway("gw-1");
+        Assert.Equal((HttpStatusCode.NoContent, null), await OutageScene.SendChunkAsync(gateway, session, 1, "one\n", last: true));
+        Assert.Equal((HttpStatusCode.NoContent, null), await OutageScene.SendEventAsync(gateway, session, "shell", 7));
+        Assert.Equal(HttpStatusCode.NoContent, (await gateway.EndAsync(session, "connection lost", 5, 6)).StatusCode);
+        Assert.Equal(3, other.Silo.Get<ParkedFacts>().Count);
+
+        await dead.HealAsync();
+        await Eventually.TrueAsync(() => other.Silo.Get<ParkedFacts>().Count == 0, "what waited is delivered");
+        Assert.Equal(0, other.Silo.Get<ParkedFacts>().Dropped);
+        Assert.Equal(Header + "\none\n", await dead.ReadRecordingAsync(session));
+        Assert.Equal(1, await dead.CountAsync("session_event WHERE session_id = @session AND type = 'shell'", session));
+        Assert.Equal("connection lost", await dead.Silo.QueryAsync<string>("SELECT outcome FROM session WHERE session_id = @session", new { session }));
+    }
+
+    [Fact]
     public async Task What_another_silo_took_for_a_session_waits_until_the_sessions_own_silo_has_delivered_its_beginning()
     {
         await using var one = await OutageScene.StartAsync();
