@@ -22,9 +22,9 @@ internal static class NoDeathWithoutCause
         foreach (var end in history.Where(e => e.Kind == Kinds.ClientClosed))
         {
             looked++;
-            if (end.Good == true || IsRevoked(history, end, opened[end.Client!]))
-                continue;
             var session = sessions[end.Client!].FirstOrDefault();
+            if (end.Good == true || IsRevoked(history, end, Math.Min(opened[end.Client!].At, session?.At ?? double.MaxValue)))
+                continue;
             if (disturbances.Touched(Path(opened[end.Client!], session, streams, leases), end.At - NoticedAfter, end.At))
                 continue;
             violations.Add(new Violation(Name, end.At, $"the session of {end.Client} to {end.Socket} ended ({end.Reason}) and nothing on its path was disturbed",
@@ -50,10 +50,11 @@ internal static class NoDeathWithoutCause
         return path;
     }
 
-    // What was asked for is done some time before it is answered: also to a session that was opened meanwhile.
-    private static bool IsRevoked(IReadOnlyList<HistoryEvent> history, HistoryEvent end, HistoryEvent opened) =>
+    // What was asked for is done some time before it is answered: also to a session that was opened meanwhile. A user hears of a
+    // session, and of its end, after the gateway has opened it.
+    private static bool IsRevoked(IReadOnlyList<HistoryEvent> history, HistoryEvent end, double opened) =>
         history.Any(e => e.Kind == Kinds.RevokeBegin && e.At <= end.At && e.Sockets!.Contains(end.Socket)
-            && (e.At >= opened.At || history.Any(d => d.Kind == Kinds.RevokeDone && d.Id == e.Id && d.At >= opened.At)));
+            && (e.At >= opened || history.Any(d => d.Kind == Kinds.RevokeDone && d.Id == e.Id && d.At >= opened)));
 
     private static IEnumerable<HistoryEvent> Around(IReadOnlyList<HistoryEvent> history, HistoryEvent end, HistoryEvent? session) =>
         history.Where(e => Math.Abs(e.At - end.At) < 15_000
