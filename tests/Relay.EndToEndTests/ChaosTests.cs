@@ -17,8 +17,9 @@ public sealed class ChaosTests
     {
         var folder = Directory.CreateTempSubdirectory("relay-chaos-tests-");
         var result = await Command.RunAsync(RelayPrograms.Chaos, ["--seed", Seed, "--rounds", Rounds, "--only", Only, "--out", folder.FullName], deadline: Deadline);
-        // What the nodes printed stays when something is wrong.
-        Assert.True(result.ExitCode == 0, $"{result}\nhistory and logs: {folder.FullName}");
+        // What the nodes printed stays when something is wrong; what is wrong comes first.
+        var wrong = Math.Max(0, result.Text.IndexOf("VIOLATION", StringComparison.Ordinal));
+        Assert.True(result.ExitCode == 0, $"{result.Text[wrong..]}\n{result}\nhistory and logs: {folder.FullName}");
         Assert.EndsWith("violations: 0\n", result.Text, StringComparison.Ordinal);
         folder.Delete(recursive: true);
     }
