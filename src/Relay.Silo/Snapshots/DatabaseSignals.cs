@@ -37,12 +37,21 @@ internal sealed partial class DatabaseSignals(NpgsqlDataSource database, TimePro
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        // One message when it is lost and one when it is back, however often it is tried in between.
         var failures = 0;
+        var lost = false;
         while (!stoppingToken.IsCancellationRequested)
         {
             try
             {
-                await ListenAsync(() => failures = 0, stoppingToken);
+                await ListenAsync(
+                    () =>
+                    {
+                        if (lost)
+                            LogBack(logger);
+                        (failures, lost) = (0, false);
+                    },
+                    stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
@@ -50,7 +59,9 @@ internal sealed partial class DatabaseSignals(NpgsqlDataSource database, TimePro
             }
             catch (Exception e) when (e is NpgsqlException or IOException or TimeoutException or InvalidOperationException)
             {
-                LogLost(logger, e.Message);
+                if (!lost)
+                    LogLost(logger, e.Message);
+                lost = true;
             }
 
             // Full jitter: all silos lose the same database at the same moment.
@@ -98,4 +109,7 @@ internal sealed partial class DatabaseSignals(NpgsqlDataSource database, TimePro
 
     [LoggerMessage(4102, LogLevel.Warning, "listening for changes interrupted, polling goes on: {Reason}")]
     private static partial void LogLost(ILogger logger, string reason);
+
+    [LoggerMessage(4112, LogLevel.Information, "changes are listened for again")]
+    private static partial void LogBack(ILogger logger);
 }
