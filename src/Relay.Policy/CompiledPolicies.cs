@@ -13,12 +13,12 @@ public sealed class CompiledPolicies
     private readonly CompiledPolicy[] _policies;
     private readonly PolicyIndex _index;
 
-    private CompiledPolicies(Guid organizationId, long version, CompiledPolicy[] policies)
+    private CompiledPolicies(Guid organizationId, long version, CompiledPolicy[] policies, PolicyIndex index)
     {
         OrganizationId = organizationId;
         Version = version;
         _policies = policies;
-        _index = new PolicyIndex(policies);
+        _index = index;
     }
 
     /// <summary>The organization.</summary>
@@ -42,8 +42,12 @@ public sealed class CompiledPolicies
             var byName = string.CompareOrdinal(x.Entry.Name, y.Entry.Name);
             return byName != 0 ? byName : x.Entry.Id.CompareTo(y.Entry.Id);
         });
-        return new CompiledPolicies(organizationId, version, compiled);
+        return new CompiledPolicies(organizationId, version, compiled, new PolicyIndex(compiled));
     }
+
+    /// <summary>The same policies, compiled already, at a version that changed something else.</summary>
+    /// <param name="version">Copied into every decision.</param>
+    public CompiledPolicies At(long version) => new(OrganizationId, version, _policies, _index);
 
     /// <summary>Decides: allowed when one policy, taken as a whole, allows it. Never throws, whatever the request's values are.</summary>
     public Decision Evaluate(AccessRequest request)

@@ -66,6 +66,9 @@ internal sealed class OrgSnapshot
     /// <summary>organization.version these facts were read at, in one transaction.</summary>
     public required long Version { get; init; }
 
+    /// <summary>What all of this was made of; the next version shares with this one what is made of the same.</summary>
+    public required SnapshotRows Rows { get; init; }
+
     /// <summary>Signs users' certificates; a plain key, never itself a certificate (L21).</summary>
     public required SshPublicKey UserCa { get; init; }
 

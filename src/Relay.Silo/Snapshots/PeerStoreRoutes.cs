@@ -22,7 +22,7 @@ internal sealed class PeerStoreRoutes(SnapshotLoader loader, SnapshotAckStore ac
             })).For(GridRole.Silo);
         routes.MapPost(GridRoutes.PeerSnapshot, context => AnswerAsync(
             context, PeerStoreJson.Default.PeerSnapshotRequest, PeerStoreJson.Default.PeerSnapshotAnswer, _ => null, async (question, token) =>
-                new PeerSnapshotAnswer(await loader.ReadAsync(question.OrganizationId, token)))).For(GridRole.Silo);
+                new PeerSnapshotAnswer(await loader.ReadAsync(question.OrganizationId, known: null, token)))).For(GridRole.Silo);
         routes.MapPost(GridRoutes.PeerAcknowledgement, context => AnswerAsync(
             context, PeerStoreJson.Default.PeerAcknowledgement, PeerStoreJson.Default.PeerAcknowledgementAnswer, question => question.Incarnation, async (question, token) =>
                 new PeerAcknowledgementAnswer((await acks.WriteAsync(question.Incarnation, question.OrganizationId, question.Since, question.Version, token))?.TotalSeconds))).For(GridRole.Silo);

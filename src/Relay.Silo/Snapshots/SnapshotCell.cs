@@ -19,13 +19,20 @@ internal sealed class SnapshotCell
     public IReadOnlyDictionary<Guid, long> Versions() => _index.ById.ToFrozenDictionary(p => p.Key, p => p.Value.Version);
 
     /// <summary>The organization whose user CA has this fingerprint.</summary>
-    public bool TryFindByUserCa(string fingerprint, [NotNullWhen(true)] out OrgSnapshot? snapshot) => _index.ByUserCa.TryGetValue(fingerprint, out snapshot);
+    public bool TryFindByUserCa(string fingerprint, [NotNullWhen(true)] out OrgSnapshot? snapshot)
+    {
+        var index = _index;
+        snapshot = null;
+        return index.ByUserCa.TryGetValue(fingerprint, out var owner) && index.ById.TryGetValue(owner, out snapshot);
+    }
 
     /// <summary>The user who registered a key; the key alone says who connects, grid-wide.</summary>
     public bool TryFindKey(string fingerprint, [NotNullWhen(true)] out OrgSnapshot? snapshot, [NotNullWhen(true)] out OrgUser? user)
     {
-        user = null;
-        return _index.ByKey.TryGetValue(fingerprint, out snapshot)
+        var index = _index;
+        (snapshot, user) = (null, null);
+        return index.ByKey.TryGetValue(fingerprint, out var organization)
+            && index.ById.TryGetValue(organization, out snapshot)
             && snapshot.Keys.TryGetValue(fingerprint, out var owner)
             && snapshot.Users.TryGetValue(owner, out user);
     }
@@ -33,8 +40,10 @@ internal sealed class SnapshotCell
     /// <summary>A device by its id, with the organization whose it is. False: there is none, or it was revoked, or its user is gone.</summary>
     public bool TryFindDevice(Guid deviceId, [NotNullWhen(true)] out OrgSnapshot? snapshot, [NotNullWhen(true)] out OrgDevice? device, [NotNullWhen(true)] out OrgUser? user)
     {
-        (device, user) = (null, null);
-        return _index.ByDevice.TryGetValue(deviceId, out snapshot)
+        var index = _index;
+        (snapshot, device, user) = (null, null, null);
+        return index.ByDevice.TryGetValue(deviceId, out var organization)
+            && index.ById.TryGetValue(organization, out snapshot)
             && snapshot.Devices.TryGetValue(deviceId, out device)
             && snapshot.Users.TryGetValue(device.UserId, out user);
     }
@@ -43,28 +52,38 @@ internal sealed class SnapshotCell
     public IEnumerable<OrgSnapshot> All => _index.ById.Values;
 
     /// <summary>Puts a new version in place. Called by one feed only.</summary>
-    internal void Swap(OrgSnapshot snapshot) => _index = Index.From(_index.ById.SetItem(snapshot.OrganizationId, snapshot));
+    internal void Swap(OrgSnapshot snapshot) => _index = _index.With(_index.ById.SetItem(snapshot.OrganizationId, snapshot), snapshot.OrganizationId);
 
     /// <summary>Forgets a deleted organization. Called by one feed only.</summary>
-    internal void Remove(Guid organizationId) => _index = Index.From(_index.ById.Remove(organizationId));
+    internal void Remove(Guid organizationId) => _index = _index.With(_index.ById.Remove(organizationId), organizationId);
 
-    private sealed record Index(ImmutableDictionary<Guid, OrgSnapshot> ById, FrozenDictionary<string, OrgSnapshot> ByUserCa, FrozenDictionary<string, OrgSnapshot> ByKey, Dictionary<Guid, OrgSnapshot> ByDevice)
+    private sealed record Index(ImmutableDictionary<Guid, OrgSnapshot> ById, FrozenDictionary<string, Guid> ByUserCa, IReadOnlyDictionary<string, Guid> ByKey, IReadOnlyDictionary<Guid, Guid> ByDevice)
     {
-        public static readonly Index Empty = From(ImmutableDictionary<Guid, OrgSnapshot>.Empty);
+        public static readonly Index Empty = new(ImmutableDictionary<Guid, OrgSnapshot>.Empty, FrozenDictionary<string, Guid>.Empty, new Dictionary<string, Guid>(), new Dictionary<Guid, Guid>());
 
-        public static Index From(ImmutableDictionary<Guid, OrgSnapshot> byId)
+        /// <param name="changed">The organization that is another one than in this index.</param>
+        public Index With(ImmutableDictionary<Guid, OrgSnapshot> byId, Guid changed)
         {
-            var byKey = new Dictionary<string, OrgSnapshot>(StringComparer.Ordinal);
-            var byDevice = new Dictionary<Guid, OrgSnapshot>();
+            var (before, now) = (ById.GetValueOrDefault(changed), byId.GetValueOrDefault(changed));
+            // Keys and devices are many, and most changes are of something else.
+            return new Index(
+                byId,
+                byId.Values.ToFrozenDictionary(s => s.UserCa.Fingerprint, s => s.OrganizationId, StringComparer.Ordinal),
+                ReferenceEquals(before?.Keys, now?.Keys) ? ByKey : Owners(byId, s => s.Keys.Keys, StringComparer.Ordinal),
+                ReferenceEquals(before?.Devices, now?.Devices) ? ByDevice : Owners(byId, s => s.Devices.Keys, EqualityComparer<Guid>.Default));
+        }
+
+        private static Dictionary<TKey, Guid> Owners<TKey>(ImmutableDictionary<Guid, OrgSnapshot> byId, Func<OrgSnapshot, IEnumerable<TKey>> of, IEqualityComparer<TKey> comparer)
+            where TKey : notnull
+        {
+            var owners = new Dictionary<TKey, Guid>(comparer);
             foreach (var snapshot in byId.Values)
             {
-                foreach (var fingerprint in snapshot.Keys.Keys)
-                    byKey[fingerprint] = snapshot;
-                foreach (var device in snapshot.Devices.Keys)
-                    byDevice[device] = snapshot;
+                foreach (var key in of(snapshot))
+                    owners[key] = snapshot.OrganizationId;
             }
 
-            return new Index(byId, byId.Values.ToFrozenDictionary(s => s.UserCa.Fingerprint, StringComparer.Ordinal), byKey.ToFrozenDictionary(StringComparer.Ordinal), byDevice);
+            return owners;
         }
     }
 }

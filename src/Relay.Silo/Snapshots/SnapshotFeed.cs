@@ -126,7 +126,7 @@ internal sealed partial class SnapshotFeed : BackgroundService
         {
             try
             {
-                if (await _loader.RowsAsync(organizationId, cancellationToken) is { } rows)
+                if (await _loader.RowsAsync(organizationId, distrusted ? null : _cell.Find(organizationId)?.Rows, cancellationToken) is { } rows)
                 {
                     var (closing, kept) = Apply(rows);
                     _acks.Applied(organizationId, mine.TryGetValue(organizationId, out var previous) ? previous : null, rows.Head.Version, closing, kept);
@@ -203,7 +203,7 @@ internal sealed partial class SnapshotFeed : BackgroundService
 
     private (Task[] Closing, Task Kept) Apply(SnapshotRows rows)
     {
-        var snapshot = _loader.Build(rows);
+        var snapshot = _loader.Build(rows, _cell.Find(rows.Head.OrganizationId));
         // First: who asks this silo by what it decides, and then for that, finds it.
         var kept = _keeper.Apply(rows);
         _cell.Swap(snapshot);

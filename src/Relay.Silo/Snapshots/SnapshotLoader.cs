@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Collections.Frozen;
-using System.Data;
 using System.Text;
 using System.Text.Json;
 using Dapper;
@@ -10,7 +9,6 @@ using Relay.Protocol.Ssh;
 using Relay.Silo.Authorities;
 using Relay.Silo.Devices;
 using Relay.Silo.Sessions;
-using Relay.Silo.Storage;
 
 namespace Relay.Silo.Snapshots;
 
@@ -30,8 +28,9 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
         peers.IsNeeded ? peers.HeadsAsync(cancellationToken) : ReadHeadsAsync(cancellationToken);
 
     /// <summary>What <see cref="Build"/> takes. Null: the organization is gone.</summary>
-    public Task<SnapshotRows?> RowsAsync(Guid organizationId, CancellationToken cancellationToken) =>
-        peers.IsNeeded ? peers.RowsAsync(organizationId, cancellationToken) : ReadAsync(organizationId, cancellationToken);
+    /// <param name="known">As read before, of the same organization: only what was changed since is read. Null: everything is.</param>
+    public Task<SnapshotRows?> RowsAsync(Guid organizationId, SnapshotRows? known, CancellationToken cancellationToken) =>
+        peers.IsNeeded ? peers.RowsAsync(organizationId, cancellationToken) : ReadAsync(organizationId, known, cancellationToken);
 
     /// <summary><see cref="HeadsAsync"/>, from the store itself.</summary>
     public async Task<StoreHeads> ReadHeadsAsync(CancellationToken cancellationToken)
@@ -50,72 +49,50 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
     }
 
     /// <summary>The rows, from the store itself; null: the organization is gone.</summary>
-    public async Task<SnapshotRows?> ReadAsync(Guid organizationId, CancellationToken cancellationToken)
-    {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        // One snapshot of the database for all reads: a version with half of another one's rows would be a lie.
-        await using var transaction = await connection.BeginBoundedAsync(BoundedTransaction.LongPatience, cancellationToken, IsolationLevel.RepeatableRead);
-        await using var results = await connection.QueryMultipleAsync(new CommandDefinition(
-            """
-            SELECT organization_id, name, version, user_ca_public FROM organization WHERE organization_id = @organizationId;
-            SELECT user_id, email, role FROM app_user WHERE organization_id = @organizationId;
-            SELECT m.user_id, g.group_id, g.display_name FROM group_member m JOIN user_group g USING (group_id) WHERE g.organization_id = @organizationId;
-            SELECT k.fingerprint, k.user_id FROM user_ssh_key k JOIN app_user u USING (user_id) WHERE u.organization_id = @organizationId;
-            SELECT socket_id, name, socket_type, tags, recording_enabled, upstream, upstream_secrets, host_keys, resource_index FROM socket WHERE organization_id = @organizationId;
-            SELECT s.socket_id, c.connector_id, c.name, nullif(c.metadata->>'ssh_host_key', '') AS ssh_host_key FROM socket_connector s JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId ORDER BY c.name;
-            SELECT t.token_id, t.revoked_at IS NOT NULL AS revoked, t.expires_at FROM connector_token t JOIN connector c USING (connector_id) WHERE c.organization_id = @organizationId;
-            SELECT policy_id, name, org_wide, policy_data, tag_rules, expires_at FROM policy WHERE organization_id = @organizationId;
-            SELECT p.policy_id, p.socket_id FROM policy_socket p JOIN policy USING (policy_id) WHERE organization_id = @organizationId;
-            SELECT d.device_id, d.user_id, d.name, d.public_key, d.preshared_key, d.login_valid_until, a.address_index FROM device d JOIN device_address a USING (device_id) WHERE d.organization_id = @organizationId AND d.revoked_at IS NULL AND a.released_at IS NULL;
-            """,
-            new { organizationId },
-            transaction,
-            cancellationToken: cancellationToken));
+    /// <param name="known">As in <see cref="RowsAsync"/>.</param>
+    public Task<SnapshotRows?> ReadAsync(Guid organizationId, SnapshotRows? known, CancellationToken cancellationToken) =>
+        SnapshotParts.ReadAsync(database, organizationId, known, cancellationToken);
 
-        var head = (await results.ReadAsync<SnapshotRows.HeadRow>()).SingleOrDefault();
-        return head is null ? null : new SnapshotRows
-        {
-            Head = head,
-            Users = (await results.ReadAsync<SnapshotRows.UserRow>()).AsList(),
-            Members = (await results.ReadAsync<SnapshotRows.MemberRow>()).AsList(),
-            Keys = (await results.ReadAsync<SnapshotRows.KeyRow>()).AsList(),
-            Sockets = (await results.ReadAsync<SnapshotRows.SocketRow>()).AsList(),
-            Connectors = (await results.ReadAsync<SnapshotRows.SocketConnectorRow>()).AsList(),
-            Tokens = (await results.ReadAsync<SnapshotRows.TokenRow>()).AsList(),
-            Policies = (await results.ReadAsync<SnapshotRows.PolicyRow>()).AsList(),
-            Attachments = (await results.ReadAsync<SnapshotRows.AttachmentRow>()).AsList(),
-            Devices = (await results.ReadAsync<SnapshotRows.DeviceRow>()).AsList(),
-        };
-    }
-
+    /// <summary>What decisions are made by.</summary>
+    /// <param name="rows">As read.</param>
+    /// <param name="former">An earlier one of the same organization: what is made of the same lists is shared with it. Null: all is made anew.</param>
     /// <exception cref="InvalidDataException">A row cannot be what it is.</exception>
-    public OrgSnapshot Build(SnapshotRows rows)
+    public OrgSnapshot Build(SnapshotRows rows, OrgSnapshot? former = null)
     {
         var head = rows.Head;
         var organizationId = head.OrganizationId;
-        var members = rows.Members.ToLookup(m => m.UserId);
-        var connectors = rows.Connectors.ToLookup(c => c.SocketId, c => new OrgConnector(c.ConnectorId, c.Name, c.SshHostKey));
-        var attached = rows.Attachments.ToLookup(a => a.PolicyId, a => a.SocketId);
-        var groups = new Dictionary<string, FrozenSet<string>>(StringComparer.Ordinal);
         if (!SshPublicKey.TryParseLine(head.UserCaPublic, out var userCa, out _, out var error))
             throw new InvalidDataException($"the user CA of organization {organizationId} cannot be read: {error}");
 
-        var socketFacts = rows.Sockets.Select(s => Socket(s, [.. connectors[s.SocketId]])).ToArray();
+        // Whether nothing of them was read anew: the lists themselves say so.
+        bool Same(Func<SnapshotRows, object> part) => former is not null && ReferenceEquals(part(former.Rows), part(rows));
+        var sameUsers = Same(r => r.Users) && Same(r => r.Members);
+        var sameSockets = Same(r => r.Sockets) && Same(r => r.Connectors);
+        var samePolicies = Same(r => r.Policies) && Same(r => r.Attachments);
+        OrgSocket[] sockets = sameSockets ? [] : Sockets(rows);
         return new OrgSnapshot
         {
             OrganizationId = organizationId,
             Name = head.Name,
             Version = head.Version,
+            Rows = rows,
             UserCa = userCa,
-            Users = rows.Users.ToFrozenDictionary(u => u.UserId, u => new OrgUser(u.UserId, u.Email, u.Role, Groups(members[u.UserId], groups))),
-            Keys = rows.Keys.ToFrozenDictionary(k => k.Fingerprint, k => k.UserId, StringComparer.Ordinal),
-            Sockets = socketFacts.ToFrozenDictionary(s => s.Id),
-            SocketsByName = socketFacts.ToFrozenDictionary(s => s.Name, StringComparer.OrdinalIgnoreCase),
-            SocketsByAddress = socketFacts.SelectMany(s => s.Addresses, KeyValuePair.Create).ToFrozenDictionary(p => p.Value, p => p.Key),
-            Devices = rows.Devices.ToFrozenDictionary(d => d.DeviceId, Device),
-            ConnectorTokens = rows.Tokens.ToFrozenDictionary(t => t.TokenId, t => new OrgConnectorToken(t.Revoked, t.ExpiresAt)),
-            Policies = CompiledPolicies.Compile(organizationId, head.Version, Policies(organizationId, rows.Policies, attached)),
+            Users = sameUsers ? former!.Users : Users(rows),
+            Keys = Same(r => r.Keys) ? former!.Keys : rows.Keys.ToFrozenDictionary(k => k.Fingerprint, k => k.UserId, StringComparer.Ordinal),
+            Sockets = sameSockets ? former!.Sockets : sockets.ToFrozenDictionary(s => s.Id),
+            SocketsByName = sameSockets ? former!.SocketsByName : sockets.ToFrozenDictionary(s => s.Name, StringComparer.OrdinalIgnoreCase),
+            SocketsByAddress = sameSockets ? former!.SocketsByAddress : sockets.SelectMany(s => s.Addresses, KeyValuePair.Create).ToFrozenDictionary(p => p.Value, p => p.Key),
+            Devices = Same(r => r.Devices) ? former!.Devices : rows.Devices.ToFrozenDictionary(d => d.DeviceId, Device),
+            ConnectorTokens = Same(r => r.Tokens) ? former!.ConnectorTokens : rows.Tokens.ToFrozenDictionary(t => t.TokenId, t => new OrgConnectorToken(t.Revoked, t.ExpiresAt)),
+            Policies = samePolicies ? former!.Policies.At(head.Version) : CompiledPolicies.Compile(organizationId, head.Version, Policies(rows)),
         };
+    }
+
+    private static FrozenDictionary<Guid, OrgUser> Users(SnapshotRows rows)
+    {
+        var members = rows.Members.ToLookup(m => m.UserId);
+        var groups = new Dictionary<string, FrozenSet<string>>(StringComparer.Ordinal);
+        return rows.Users.ToFrozenDictionary(u => u.UserId, u => new OrgUser(u.UserId, u.Email, u.Role, Groups(members[u.UserId], groups)));
     }
 
     // Users of the same groups share one set: there are many users, and few combinations of groups.
@@ -133,6 +110,12 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
     private OrgDevice Device(SnapshotRows.DeviceRow row) =>
         new(row.DeviceId, row.UserId, row.Name, Convert.ToBase64String(row.PublicKey), network.OfDevice(row.AddressIndex), row.LoginValidUntil, row.PresharedKey);
 
+    private OrgSocket[] Sockets(SnapshotRows rows)
+    {
+        var connectors = rows.Connectors.ToLookup(c => c.SocketId, c => new OrgConnector(c.ConnectorId, c.Name, c.SshHostKey));
+        return [.. rows.Sockets.Select(s => Socket(s, [.. connectors[s.SocketId]]))];
+    }
+
     private OrgSocket Socket(SnapshotRows.SocketRow row, IReadOnlyList<OrgConnector> connectors)
     {
         // What policies judge the socket as is what it carries, or nothing.
@@ -147,12 +130,14 @@ internal sealed partial class SnapshotLoader(NpgsqlDataSource database, IStoreTh
         };
     }
 
-    private List<PolicyEntry> Policies(Guid organizationId, IReadOnlyList<SnapshotRows.PolicyRow> rows, ILookup<Guid, Guid> attached)
+    private List<PolicyEntry> Policies(SnapshotRows rows)
     {
-        var entries = new List<PolicyEntry>(rows.Count);
+        var organizationId = rows.Head.OrganizationId;
+        var attached = rows.Attachments.ToLookup(a => a.PolicyId, a => a.SocketId);
+        var entries = new List<PolicyEntry>(rows.Policies.Count);
         var former = _documents.GetValueOrDefault(organizationId);
-        var documents = new Dictionary<Guid, (string Text, PolicyDocument Document)>(rows.Count);
-        foreach (var row in rows)
+        var documents = new Dictionary<Guid, (string Text, PolicyDocument Document)>(rows.Policies.Count);
+        foreach (var row in rows.Policies)
         {
             PolicyDocument? document;
             IReadOnlyList<PolicyError> errors = [];

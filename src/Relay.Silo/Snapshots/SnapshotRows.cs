@@ -7,6 +7,10 @@ internal sealed record SnapshotRows
 {
     public required HeadRow Head { get; init; }
 
+    /// <summary>Which write changed each part last. Counts only beside the store it was read from: null when it came on another way.</summary>
+    [JsonIgnore]
+    public IReadOnlyDictionary<string, string>? Stamps { get; init; }
+
     public required IReadOnlyList<UserRow> Users { get; init; }
 
     public required IReadOnlyList<MemberRow> Members { get; init; }

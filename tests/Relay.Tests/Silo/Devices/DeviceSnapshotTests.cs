@@ -98,7 +98,7 @@ public sealed class DeviceSnapshotTests(SiloFixture fixture) : IClassFixture<Sil
         var user = await _silo.AddUserAsync();
         await _silo.AddDeviceAsync(user, presharedKey: [7]);
         await _silo.AddSocketAsync();
-        var rows = (await _silo.Get<SnapshotLoader>().ReadAsync(_silo.OrganizationId, Cancel))!;
+        var rows = (await _silo.Get<SnapshotLoader>().ReadAsync(_silo.OrganizationId, known: null, Cancel))!;
         var json = JsonSerializer.SerializeToNode(rows, SnapshotRowsJson.Default.SnapshotRows)!;
         var same = _silo.Get<SnapshotLoader>().Build(json.Deserialize(SnapshotRowsJson.Default.SnapshotRows)!);
         Assert.Equal(Snapshot.Devices.Keys.Order(), same.Devices.Keys.Order());
