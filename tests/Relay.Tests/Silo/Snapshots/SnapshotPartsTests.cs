@@ -88,6 +88,25 @@ public sealed class SnapshotPartsTests(PrivatePostgres postgres) : IClassFixture
     }
 
     [Fact]
+    public async Task An_organization_goes_with_all_that_was_noted_of_it()
+    {
+        var scene = await SnapshotScene.CreateAsync(postgres);
+        var known = await scene.ReadAsync(null);
+        await scene.WriteAsync(["user", "device revoked"]);
+        Assert.Equal(["devices", "users"], SnapshotScene.Changed(known, await scene.ReadAsync(known)).Order());
+        await using (var command = postgres.DataSource.CreateCommand("DELETE FROM organization WHERE organization_id = $1"))
+        {
+            command.Parameters.AddWithValue(scene.Organization);
+            Assert.Equal(1, await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken));
+        }
+
+        Assert.Null(await scene.FindAsync(known));
+        await using var count = postgres.DataSource.CreateCommand("SELECT count(*) FROM organization_part WHERE organization_id = $1");
+        count.Parameters.AddWithValue(scene.Organization);
+        Assert.Equal(0L, await count.ExecuteScalarAsync(TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
     public async Task What_was_not_changed_is_shared_with_the_version_before()
     {
         var scene = await SnapshotScene.CreateAsync(postgres);

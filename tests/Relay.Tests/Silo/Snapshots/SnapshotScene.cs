@@ -117,7 +117,10 @@ internal sealed class SnapshotScene(PrivatePostgres postgres)
             await transaction.CommitAsync();
     }
 
-    public async Task<SnapshotRows> ReadAsync(SnapshotRows? known) => (await _loader.ReadAsync(Organization, known, CancellationToken.None))!;
+    public async Task<SnapshotRows> ReadAsync(SnapshotRows? known) => (await FindAsync(known))!;
+
+    /// <summary>Null: the organization is gone.</summary>
+    public Task<SnapshotRows?> FindAsync(SnapshotRows? known) => _loader.ReadAsync(Organization, known, CancellationToken.None);
 
     public OrgSnapshot Build(SnapshotRows rows, OrgSnapshot? former) => _loader.Build(rows, former);
 
