@@ -73,8 +73,12 @@ public sealed class CompiledPolicies
     }
 
     /// <summary>Whether the subject would be connected to the socket now, as some user on the target: what lists and names of sockets go by.</summary>
-    public bool MayReach(Subject subject, SocketFacts socket, IPAddress clientIp, DateTimeOffset now) =>
-        Evaluate(new AccessRequest(subject, socket, clientIp, Country: null, now, new AccessAction.Connect(socket.DefinedUsername), Guid.Empty)).IsWithinReach;
+    public bool MayReach(Subject subject, SocketFacts socket, IPAddress clientIp, DateTimeOffset now)
+    {
+        // The connector's own user has no name that a client could ask for.
+        var username = socket.DefinedUsername is { Length: > 0 } defined ? defined : null;
+        return Evaluate(new AccessRequest(subject, socket, clientIp, Country: null, now, new AccessAction.Connect(username), Guid.Empty)).IsWithinReach;
+    }
 
     /// <summary>The policies that apply to a socket, by name.</summary>
     internal IEnumerable<CompiledPolicy> ApplyingTo(SocketFacts socket) => _index.ApplyingTo(socket, _policies).Select(index => _policies[index]);

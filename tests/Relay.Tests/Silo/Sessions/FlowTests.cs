@@ -201,13 +201,18 @@ public sealed class FlowTests(SiloFixture fixture) : IClassFixture<SiloFixture>
         await AllowAsync(user, socket, """{"tls":{}}""");
         var (ssh, sshName) = await _silo.AddSocketAsync(username: null);
         await _silo.AllowAsync(user, ssh, """{"shell":{},"allowed_usernames":["alice"]}""");
+        // As the connector's own user, whom nobody names.
+        var (builtIn, builtInName) = await _silo.AddSocketAsync();
+        await _silo.AllowAsync(user, builtIn);
+        const string Upstream = """{"service_type":"ssh","ssh_service_configuration":{"ssh_service_type":"connector_built_in_ssh_service","username_provider":"use_connector_user"}}""";
+        await _silo.ApplyAsync("UPDATE socket SET upstream = @Upstream::jsonb WHERE socket_id = @builtIn", new { Upstream, builtIn });
         await _silo.ApplyAsync("UPDATE organization SET name = 'Acme & Sons, Ltd.' WHERE organization_id = @OrganizationId", new { _silo.OrganizationId });
         // Also when the login has ended, so that what is dialled then can say so.
         var (device, _) = await _silo.AddDeviceAsync(user, login: TimeSpan.FromSeconds(-1));
         var gateway = _silo.Gateway("gw-names");
         foreach (var (asked, found) in ((string, Guid?)[])
         [
-            (name, socket), (name.ToUpperInvariant(), socket), ($"{name}-acme-sons-ltd", socket), ($"{name}-ACME-Sons-Ltd", socket), (sshName, ssh),
+            (name, socket), (name.ToUpperInvariant(), socket), ($"{name}-acme-sons-ltd", socket), ($"{name}-ACME-Sons-Ltd", socket), (sshName, ssh), (builtInName, builtIn),
             ($"{name}-other", null), (forbiddenName, null), ($"{forbiddenName}-acme-sons-ltd", null), ("-acme-sons-ltd", null), ("nothing", null), (new string('x', 253), null),
         ])
         {
