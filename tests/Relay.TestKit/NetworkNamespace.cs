@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using Relay.TestKit.Processes;
 
@@ -38,9 +39,12 @@ public sealed partial class NetworkNamespace : IAsyncDisposable
         RunningProcess.Start(name, "ip", ["netns", "exec", Name, file, .. arguments], environment);
 
     /// <summary>A socket that is in it, whoever uses it.</summary>
-    public Socket CreateSocket(AddressFamily family, SocketType type, ProtocolType protocol)
+    public Socket CreateSocket(AddressFamily family, SocketType type, ProtocolType protocol) => Run(() => new Socket(family, type, protocol));
+
+    /// <summary>Calls a function in it. Sockets and interfaces that it opens stay there, whoever uses them.</summary>
+    public T Run<T>(Func<T> inside)
     {
-        Socket? socket = null;
+        T? result = default;
         Exception? error = null;
         // The namespace is the thread's; a thread of its own takes it along when it ends.
         var thread = new Thread(() =>
@@ -50,7 +54,7 @@ public sealed partial class NetworkNamespace : IAsyncDisposable
                 using var file = File.OpenHandle($"/var/run/netns/{Name}");
                 if (EnterNamespace(file, CloneNewNet) != 0)
                     throw new InvalidOperationException($"setns: error {Marshal.GetLastPInvokeError()}");
-                socket = new Socket(family, type, protocol);
+                result = inside();
             }
             catch (Exception e)
             {
@@ -59,7 +63,9 @@ public sealed partial class NetworkNamespace : IAsyncDisposable
         });
         thread.Start();
         thread.Join();
-        return error is null ? socket! : throw error;
+        if (error is not null)
+            ExceptionDispatchInfo.Throw(error);
+        return result!;
     }
 
     public async ValueTask DisposeAsync() => await CheckedAsync("ip", ["netns", "del", Name]);

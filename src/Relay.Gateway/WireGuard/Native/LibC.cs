@@ -55,6 +55,9 @@ internal static unsafe partial class LibC
     public static partial int GetSocketName(SafeHandle socket, byte* address, uint* length);
 }
 
+/// <summary><see cref="LibC.SendMessages"/>.</summary>
+internal unsafe delegate int MessageSending(SafeHandle socket, MultiMessage* messages, uint count, int flags);
+
 /// <summary>struct iovec.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct IoVector

@@ -27,6 +27,7 @@ internal sealed unsafe class UdpSender : IDisposable
     private const int ControlBytes = 64;
     private const int PerMessage = SocketAddressBytes.MaxLength + 4 + ControlBytes;
 
+    private readonly MessageSending _send;
     private readonly UdpSocket _socket;
     private readonly LocalAddresses _addresses;
     private readonly NativeBuffer _data = new(BufferBytes);
@@ -38,7 +39,16 @@ internal sealed unsafe class UdpSender : IDisposable
     private int _count;
 
     public UdpSender(UdpSocket socket, LocalAddresses addresses)
+        : this(socket, addresses, LibC.SendMessages)
     {
+    }
+
+    /// <param name="socket">Not disposed here.</param>
+    /// <param name="addresses">Of ours that datagrams came to.</param>
+    /// <param name="send">sendmmsg(2): a test's is a kernel that can not do all.</param>
+    internal UdpSender(UdpSocket socket, LocalAddresses addresses, MessageSending send)
+    {
+        _send = send;
         _socket = socket;
         _addresses = addresses;
         _cuts = socket.CutsSent;
@@ -113,7 +123,7 @@ internal sealed unsafe class UdpSender : IDisposable
         var sent = 0;
         while (sent < prepared)
         {
-            int now = LibC.SendMessages(_socket.Handle, Messages + sent, (uint)(prepared - sent), 0);
+            int now = _send(_socket.Handle, Messages + sent, (uint)(prepared - sent), 0);
             if (now > 0)
             {
                 sent += now;
@@ -141,10 +151,10 @@ internal sealed unsafe class UdpSender : IDisposable
             int length = Math.Min(run.SegmentLength, run.Length - offset);
             var single = new Run { To = run.To, Start = run.Start + offset, Length = length, SegmentLength = length, Segments = 1 };
             Prepare(place, single, cut: false, fromAddress: true);
-            if (LibC.SendMessages(_socket.Handle, Messages + place, 1, 0) == 1 || Marshal.GetLastPInvokeError() != LibC.EINVAL) continue;
+            if (_send(_socket.Handle, Messages + place, 1, 0) == 1 || Marshal.GetLastPInvokeError() != LibC.EINVAL) continue;
             // The address that was asked is no longer ours: another one is better than none.
             Prepare(place, single, cut: false, fromAddress: false);
-            _ = LibC.SendMessages(_socket.Handle, Messages + place, 1, 0);
+            _ = _send(_socket.Handle, Messages + place, 1, 0);
         }
     }
 
