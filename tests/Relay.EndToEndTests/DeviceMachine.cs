@@ -43,23 +43,26 @@ public sealed class DeviceMachine : IAsyncDisposable
         var process = network.Start("wireguard-go", "wireguard-go", ["-f", network.Name], new Dictionary<string, string?> { ["LOG_LEVEL"] = "verbose", ["WG_PROCESS_FOREGROUND"] = "1" });
         var machine = new DeviceMachine(site, network, process, name, number) { ToFirst = first, ToSecond = second };
         await process.WaitForLineAsync("UAPI listener started");
+        machine._folder.Write("resolv.conf", "nameserver fd62:6f72:6465:7230::6464\noptions timeout:20 attempts:2\n");
         // The file that a user has. Where gateways are is said by cables here, which no grid can know.
         await machine.ConfigureAsync(await site.Grid.RelayAsync("device", "add", name, "--file", "-", "--preshared-key", "--no-dns"));
         machine.Id = (await site.Grid.RelayJsonAsync("device", "show", name)).GetProperty("device_id").GetGuid();
         return machine;
     }
 
-    /// <summary>Runs a program there to its end.</summary>
-    public Task<CommandResult> RunAsync(string program, params string[] arguments) => Command.RunAsync("ip", ["netns", "exec", _network.Name, program, .. arguments]);
+    /// <summary>Runs a program there to its end. It asks the resolver inside the tunnel for names, as wg-quick has it: each command of <c>ip netns</c> has mounts of its own.</summary>
+    public Task<CommandResult> RunAsync(string program, params string[] arguments) => Command.RunAsync(
+        "ip", ["netns", "exec", _network.Name, "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"", _folder.File("resolv.conf"), program, .. arguments]);
 
-    /// <summary>The stock ssh without any key, to an address.</summary>
-    public Task<CommandResult> SshAsync(string user, string address, string command) => RunAsync(
-        "ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "PubkeyAuthentication=no", "-o", "ConnectTimeout=60", $"{user}@{address}", command);
+    /// <summary>The stock ssh without any key, to an address or a name.</summary>
+    public Task<CommandResult> SshAsync(string user, string host, string command, params string[] options) => RunAsync(
+        "ssh",
+        ["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "PubkeyAuthentication=no", "-o", "ConnectTimeout=60", .. options, $"{user}@{host}", command]);
 
     /// <summary>Status and body of a page; status 0: there was none.</summary>
-    public async Task<(int Status, string Body)> CurlAsync(string address, int port, string path = "/")
+    public async Task<(int Status, string Body)> CurlAsync(string host, int port, string path = "/", params string[] options)
     {
-        var result = await RunAsync("curl", "-s", "-m", "60", "-w", "\n%{http_code}", $"http://{address}:{port}{path}");
+        var result = await RunAsync("curl", ["-s", "-m", "60", "-w", "\n%{http_code}", .. options, $"http://{host}:{port}{path}"]);
         var end = result.Text.LastIndexOf('\n');
         return (int.Parse(result.Text[(end + 1)..], System.Globalization.CultureInfo.InvariantCulture), result.Text[..end]);
     }

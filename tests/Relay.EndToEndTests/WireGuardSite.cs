@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using Npgsql;
 using Relay.TestKit;
@@ -78,6 +79,13 @@ public sealed class WireGuardSite : IAsyncLifetime
         if (allowed)
             await AllowAsync(name, """{"permissions":{"tls":{}},"condition":{"who":{"email":["admin@relay.local"]}}}""");
         return await AddressAsync(name);
+    }
+
+    /// <summary>The other address of the same socket: both are the start of a range and the socket's number.</summary>
+    public static string ToIPv6(string address)
+    {
+        var bytes = IPAddress.Parse(address).GetAddressBytes();
+        return $"fd62:6f72:6465:7231::{(bytes[2] << 8) | bytes[3]:x}";
     }
 
     /// <summary>The connector's own SSH service.</summary>

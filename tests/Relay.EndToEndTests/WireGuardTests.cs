@@ -43,6 +43,13 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         var psql = await laptop.RunAsync("psql", "-h", address, "-p", $"{postgres.Port}", "-U", database.Username!, "-d", database.Database!, "-XAtc", "SELECT 6 * 7");
         Assert.True(psql.Text == "42\n", psql.ToString());
 
+        // The same by IPv6 alone: by names that the resolver inside was asked for over IPv6, and by an address.
+        var named = await laptop.SshAsync("root", "wg-shell.relay", "echo over IPv6", "-6");
+        Assert.True(named is { ExitCode: 0, Text: "over IPv6\n" }, $"{named}\n{site.Grid.Logs()}");
+        Assert.Equal((200, "ok\n"), await laptop.CurlAsync("wg-web.relay", api, "/healthz", "-6"));
+        psql = await laptop.RunAsync("psql", "-h", WireGuardSite.ToIPv6(address), "-p", $"{postgres.Port}", "-U", database.Username!, "-d", database.Database!, "-XAtc", "SELECT 6 * 8");
+        Assert.True(psql.Text == "48\n", psql.ToString());
+
         // What its gateway has heard of it is there for people, some seconds later.
         JsonElement status = default;
         await Eventually.TrueAsync(
@@ -271,11 +278,11 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         await Eventually.TrueAsync(async () => Ended(await site.Grid.RelayJsonAsync("session", "show", killed)), "the killed gateway's session is over");
     }
 
-    private static void Skip() => Assert.SkipUnless(WireGuardSite.IsAvailable, "Needs root, /dev/net/tun, nft, wireguard-go and wg.");
+    internal static void Skip() => Assert.SkipUnless(WireGuardSite.IsAvailable, "Needs root, /dev/net/tun, nft, wireguard-go and wg.");
 
-    private static bool Ended(JsonElement session) => session.GetProperty("end_time").ValueKind != JsonValueKind.Null;
+    internal static bool Ended(JsonElement session) => session.GetProperty("end_time").ValueKind != JsonValueKind.Null;
 
-    private static string Text(JsonElement session, string name) => session.GetProperty(name).GetString() ?? "";
+    internal static string Text(JsonElement session, string name) => session.GetProperty(name).GetString() ?? "";
 
     private static string DecisionIn(string text) => Decision().Match(text).Groups[1].Value;
 
@@ -303,7 +310,7 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         }
     }
 
-    private static async Task ExchangeAsync(NetworkStream stream)
+    internal static async Task ExchangeAsync(NetworkStream stream)
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         await stream.WriteAsync("ping"u8.ToArray(), limit.Token);
@@ -313,7 +320,7 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
     }
 
     /// <summary>The connection is reset, without a word or as soon as something more is said on it.</summary>
-    private static async Task AssertResetAsync(NetworkStream stream, string? say = null)
+    internal static async Task AssertResetAsync(NetworkStream stream, string? say = null)
     {
         var error = await Record.ExceptionAsync(async () =>
         {
