@@ -108,6 +108,9 @@ public sealed class DeviceMachine : IAsyncDisposable
         await _network.RunAsync("wg", "setconf", Interface, _folder.File("conf"));
     }
 
+    /// <summary>Handshakes that a gateway has asked it for.</summary>
+    public int Invitations => _process.Output.Split("Received handshake initiation").Length - 1;
+
     /// <summary>When the last handshake ended, in seconds since 1970; 0: there was none.</summary>
     public async Task<long> LatestHandshakeAsync() =>
         long.Parse((await _network.RunAsync("wg", "show", Interface, "latest-handshakes")).Text.Split('\t')[1], System.Globalization.CultureInfo.InvariantCulture);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
@@ -237,7 +238,7 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
     }
 
     [Fact]
-    public async Task Any_gateway_serves_the_same_configuration_and_one_that_was_killed_serves_it_again()
+    public async Task Any_gateway_serves_the_same_configuration_when_one_is_killed_drains_or_is_there_again()
     {
         Skip();
         var tablet = await site.AddDeviceAsync("tablet");
@@ -245,12 +246,19 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         var address = await site.PublishAsync("wg-moves", echo.Port);
         await using var first = await tablet.ConnectAsync(address, echo.Port);
         await ExchangeAsync(first);
+        var cut = (await site.SessionAsync("wg-moves", s => !Ended(s) && Text(s, "gateway") == "gateway-0")).GetProperty("session_id").GetString()!;
 
+        // It dies, and what the device sends leads to another one, which asks it for a handshake: its own timers would do so after 15 seconds.
+        site.Grid.Gateway.Process.Signal(9);
+        var start = Stopwatch.GetTimestamp();
+        await site.Grid.Gateway.Process.WaitForExitAsync();
         await tablet.MoveAsync(second: true);
         await using var second = await tablet.ConnectAsync(address, echo.Port);
         await ExchangeAsync(second);
+        TestContext.Current.SendDiagnosticMessage($"gateway killed: a flow through another one after {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s");
         await AssertResetAsync(first, "more");
-        Assert.Equal("gateway-1", Text(await site.SessionAsync("wg-moves", s => !Ended(s)), "gateway"));
+        await site.SessionAsync("wg-moves", s => !Ended(s) && Text(s, "gateway") == "gateway-1");
+        await Eventually.TrueAsync(async () => Ended(await site.Grid.RelayJsonAsync("session", "show", cut)), "the killed gateway's session is over");
 
         // It goes down: what is open goes on, and nothing new begins.
         site.SecondGateway.Process.Signal(15);
@@ -264,18 +272,14 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         Assert.Contains("\"wireguard stopped\"", site.SecondGateway.Process.Output, StringComparison.Ordinal);
         Assert.Equal("closed", Text(await site.EndedAsync("wg-moves"), "outcome"));
 
+        // The killed one is back, on top of what it has left behind.
+        await site.Grid.RestartGatewayAsync();
+        await site.Grid.Gateway.Process.WaitForMessageAsync("wireguard ready");
         await tablet.MoveAsync(second: false);
         await using var third = await tablet.ConnectAsync(address, echo.Port);
         await ExchangeAsync(third);
-        var killed = (await site.SessionAsync("wg-moves", s => !Ended(s) && Text(s, "gateway") == "gateway-0")).GetProperty("session_id").GetString()!;
-        site.Grid.Gateway.Process.Signal(9);
-        await site.Grid.Gateway.Process.WaitForExitAsync();
-        await site.Grid.RestartGatewayAsync();
-        await site.Grid.Gateway.Process.WaitForMessageAsync("wireguard ready");
-        await AssertResetAsync(third, "more");
-        await using var fourth = await tablet.ConnectAsync(address, echo.Port);
-        await ExchangeAsync(fourth);
-        await Eventually.TrueAsync(async () => Ended(await site.Grid.RelayJsonAsync("session", "show", killed)), "the killed gateway's session is over");
+        // Both times, unless the machine stood still for 15 seconds.
+        Assert.True(tablet.Invitations > 0, site.Grid.Logs());
     }
 
     internal static void Skip() => Assert.SkipUnless(WireGuardSite.IsAvailable, "Needs root, /dev/net/tun, nft, wireguard-go and wg.");

@@ -180,6 +180,7 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
             Metrics.Gauge("relay_wireguard_devices_connected", () => tunnel.Devices().Count(d => time.GetUtcNow() - d.LastHandshake < s_connected));
             Metrics.Counter("relay_wireguard_device_streams_total", "", () => devices.Streams);
             Metrics.Counter("relay_wireguard_handshakes_total", "", () => tunnel.Handshakes);
+            Metrics.Counter("relay_wireguard_invitations_total", "", () => tunnel.Invitations);
             Metrics.Counter("relay_wireguard_bytes_total", "direction=\"up\"", () => tunnel.Bytes.Received);
             Metrics.Counter("relay_wireguard_bytes_total", "direction=\"down\"", () => tunnel.Bytes.Sent);
             foreach (var reason in Enum.GetValues<WireGuardDrop>())

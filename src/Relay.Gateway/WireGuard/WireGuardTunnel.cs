@@ -75,6 +75,9 @@ internal sealed partial class WireGuardTunnel : IAsyncDisposable
     /// <summary>Handshakes that were completed.</summary>
     public long Handshakes => _device.Handshakes;
 
+    /// <summary>Devices that were asked for a new session, since the one they had was not made here.</summary>
+    public long Invitations => _device.Invitations;
+
     /// <summary>Bytes from and to devices, as <c>wg show</c> counts.</summary>
     public (long Received, long Sent) Bytes => _device.Bytes;
 

@@ -43,7 +43,7 @@ internal sealed class DataReceiver(DeviceContext device, DataSender sender)
     private void ReceiveData(Span<byte> datagram, ChaCha20Poly1305Context context, ref Run run, in WireGuardEndpoint source, TimeSpan now, IWireGuardSink sink)
     {
         uint receiver = BinaryPrimitives.ReadUInt32LittleEndian(datagram[WireGuardWire.Receiver..]);
-        if ((run.Keypair is null || run.Keypair.LocalIndex != receiver) && !TryStartRun(receiver, context, ref run, now)) return;
+        if ((run.Keypair is null || run.Keypair.LocalIndex != receiver) && !TryStartRun(receiver, datagram, context, ref run, source, now, sink)) return;
         Keypair keypair = run.Keypair!;
         ulong counter = BinaryPrimitives.ReadUInt64LittleEndian(datagram[WireGuardWire.DataCounter..]);
         Span<byte> text = datagram[WireGuardWire.DataHeaderLength..^WireGuardWire.TagLength];
@@ -70,13 +70,20 @@ internal sealed class DataReceiver(DeviceContext device, DataSender sender)
     }
 
     // Looks up the session of the following datagrams and takes its key.
-    private bool TryStartRun(uint receiver, ChaCha20Poly1305Context context, ref Run run, TimeSpan now)
+    private bool TryStartRun(
+        uint receiver, ReadOnlySpan<byte> datagram, ChaCha20Poly1305Context context, ref Run run, in WireGuardEndpoint source, TimeSpan now, IWireGuardSink sink)
     {
         run.Keypair?.Peer.CountReceived(run.Bytes);
-        run = default;
+        run = new Run { Looked = run.Looked };
         if (device.Indices.Find(receiver) is not Keypair keypair)
         {
             device.Drops.Count(WireGuardDrop.UnknownIndex);
+            if (run.Looked != receiver && device.Invitations.TryLook(now))
+            {
+                run.Looked = receiver;
+                sink.Handshake(source, datagram[..WireGuardWire.DataOverhead]);
+            }
+
             return false;
         }
 
@@ -143,5 +150,8 @@ internal sealed class DataReceiver(DeviceContext device, DataSender sender)
         public long Bytes;
         public bool IsAuthentic;
         public bool HasData;
+
+        // The unknown session that was looked at last: once for all datagrams of a buffer. One in 2^32 is 0, and never is.
+        public uint Looked;
     }
 }

@@ -21,7 +21,8 @@ internal sealed class DeviceContext : IDisposable
         Mtu = options.Mtu;
         Static = X25519PrivateKey.FromScalar(options.PrivateKey.Span);
         PublicKey = new WireGuardPublicKey(Static.PublicKey.Span);
-        Indices = new SessionIndexTable(Entropy);
+        Tagged = new TaggedIndices(options.PrivateKey.Span);
+        Indices = new SessionIndexTable(Entropy, Tagged);
         Cookies = new CookieChecker(Static.PublicKey.Span, Entropy);
         Sources = new HandshakeRateLimiter(Entropy);
         Load = new HandshakeLoad(options.LoadThreshold);
@@ -43,6 +44,10 @@ internal sealed class DeviceContext : IDisposable
     public AllowedIPs AllowedIPs { get; } = new();
 
     public SessionIndexTable Indices { get; }
+
+    public TaggedIndices Tagged { get; }
+
+    public Invitations Invitations { get; } = new();
 
     public DeadlineHeap Deadlines { get; } = new();
 
@@ -87,6 +92,7 @@ internal sealed class DeviceContext : IDisposable
     public void Dispose()
     {
         Static.Dispose();
+        Tagged.Dispose();
         Cookies.Dispose();
     }
 }

@@ -62,11 +62,38 @@ internal sealed class HandshakeExchange(DeviceContext device, DataSender sender)
             case WireGuardMessageType.CookieReply:
                 ReceiveCookie(message, now);
                 break;
-            case WireGuardMessageType.None or WireGuardMessageType.TransportData:
+            case WireGuardMessageType.TransportData:
+                Invite(message, source, now, sink);
+                break;
+            case WireGuardMessageType.None:
                 device.Drops.Count(WireGuardDrop.Malformed);
                 break;
         }
     }
+
+    // A packet of a session that another device with our key made, and may have died with: the peer it is of is asked for a new one, there where it
+    // is now. SECURITY: anybody can send such a packet in anybody's name. It moves nobody, ends no session and no handshake, sets no timer of the
+    // protocol, and brings about one initiation in Rekey-Timeout for each peer.
+    private void Invite(ReadOnlySpan<byte> message, in WireGuardEndpoint source, TimeSpan now, IWireGuardSink sink)
+    {
+        uint index = BinaryPrimitives.ReadUInt32LittleEndian(message[WireGuardWire.Receiver..]);
+        if (device.Invitations.Find(device.Tagged.Open(index)) is not { } peer || device.Indices.Find(index) is not null) return;
+        Span<byte> initiation = stackalloc byte[WireGuardWire.InitiationLength];
+        lock (peer.Gate)
+        {
+            // Of a session that was replaced a moment ago some packets are still on their way.
+            if (peer.IsRemoved || IsRecent(peer.LastHandshake, now) || IsRecent(peer.LastInitiationSent, now) || IsRecent(peer.LastInvited, now)) return;
+            peer.LastInvited = now;
+            if (!TryWriteInitiation(peer, now, initiation)) return;
+        }
+
+        peer.Timers.Invited(now);
+        peer.CountSent(initiation.Length);
+        device.Invitations.CountSent();
+        sink.Transmit(source, initiation);
+    }
+
+    private static bool IsRecent(TimeSpan? then, TimeSpan now) => then is { } at && now - at < WireGuardSpec.RekeyTimeout;
 
     // §5.3: nothing is computed for who does not know our public key, nor, under load, for who has not proven its address.
     private bool MayHandle(ReadOnlySpan<byte> message, in WireGuardEndpoint source, TimeSpan now, IWireGuardSink sink)

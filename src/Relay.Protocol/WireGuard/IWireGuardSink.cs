@@ -16,8 +16,9 @@ public interface IWireGuardSink
     void Deliver(WireGuardPeer peer, Span<byte> packet);
 
     /// <summary>
-    /// A handshake message (148, 92 or 64 bytes) for <see cref="WireGuardDevice.ReceiveHandshake"/>, which computes on the curve: a driver that carries
-    /// data copies it to a bounded queue of another thread and drops it when that is full.
+    /// A handshake message (148, 92 or 64 bytes), or the beginning of a packet of an unknown session (32 bytes), for
+    /// <see cref="WireGuardDevice.ReceiveHandshake"/>, which computes on the curve: a driver that carries data copies it to a bounded queue of another
+    /// thread and drops it when that is full.
     /// </summary>
     void Handshake(in WireGuardEndpoint from, ReadOnlySpan<byte> message);
 

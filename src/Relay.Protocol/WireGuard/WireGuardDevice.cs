@@ -33,6 +33,9 @@ public sealed class WireGuardDevice : IDisposable
     /// <summary>Handshakes that were completed, with any peer, since the device was made.</summary>
     public long Handshakes => _device.Handshakes;
 
+    /// <summary>Peers that were asked for a new session because their packets were of one that is not ours; see <see cref="WireGuardPeerOptions.Tag"/>.</summary>
+    public long Invitations => _device.Invitations.Sent;
+
     /// <summary>Bytes of all peers as <see cref="WireGuardPeer.ReceivedBytes"/> and <see cref="WireGuardPeer.SentBytes"/> count them, those that were removed included: neither goes back.</summary>
     public (long Received, long Sent) Bytes
     {
@@ -70,6 +73,7 @@ public sealed class WireGuardDevice : IDisposable
         lock (_changes)
         {
             if (options.PublicKey == PublicKey || options.PublicKey == default || !_device.Peers.TryAdd(options.PublicKey, peer)) return null;
+            _device.Invitations.Add(peer);
             ReplacePrefixes(peer, options.AllowedIPs);
         }
 
@@ -89,6 +93,7 @@ public sealed class WireGuardDevice : IDisposable
         lock (_changes)
         {
             if (peer.IsRemoved || !_device.Peers.TryRemove(KeyValuePair.Create(peer.PublicKey, peer))) return false;
+            _device.Invitations.Remove(peer);
             ReplacePrefixes(peer, []);
             _removedBytes = (_removedBytes.Received + peer.ReceivedBytes, _removedBytes.Sent + peer.SentBytes);
             lock (peer.Gate)
@@ -136,7 +141,7 @@ public sealed class WireGuardDevice : IDisposable
     public void ReceiveBatch(Span<byte> datagrams, int segmentLength, in WireGuardEndpoint source, TimeSpan now, IWireGuardSink sink) =>
         _receiver.Receive(datagrams, segmentLength, source, now, sink);
 
-    /// <summary>Takes one handshake message, as <see cref="IWireGuardSink.Handshake"/> gave it; about a tenth of a millisecond of work.</summary>
+    /// <summary>Takes one message as <see cref="IWireGuardSink.Handshake"/> gave it; about a tenth of a millisecond of work.</summary>
     public void ReceiveHandshake(ReadOnlySpan<byte> message, in WireGuardEndpoint source, TimeSpan now, IWireGuardSink sink) =>
         _sender.Handshakes.Receive(message, source, now, sink);
 

@@ -15,6 +15,12 @@ internal static class WireGuardLimits
     /// <summary>An inner packet is at most so long: what an outer datagram over IPv6 can carry.</summary>
     public const int LongestPacket = 65535 - 40 - 8 - WireGuardWire.DataOverhead - WireGuardSpec.PaddingMultiple;
 
+    /// <summary>
+    /// Packets of unknown sessions that are looked at in a second, to invite the peer they may be of: the most that forged ones can make us send is
+    /// so many initiations, to peers that we have, and one in <see cref="WireGuardSpec.RekeyTimeout"/> to each.
+    /// </summary>
+    public const int InvitationsPerSecond = 1000;
+
     /// <summary>Random addition to <see cref="WireGuardSpec.RekeyTimeout"/>, so that two sides do not keep initiating at once, §6.4.</summary>
     public static readonly TimeSpan RekeyJitter = TimeSpan.FromMilliseconds(333);
 

@@ -23,6 +23,7 @@ public sealed class WireGuardPeer
     {
         _publicKey = options.PublicKey;
         Owner = options.Owner;
+        Tag = options.Tag;
         options.PresharedKey.Span.CopyTo(_secrets.AsSpan(KeyLength));
         if (options.Endpoint != default) _endpoint = new EndpointBox(options.Endpoint);
         Keypairs = new PeerKeypairs(device.Indices);
@@ -58,6 +59,9 @@ public sealed class WireGuardPeer
 
     internal ref readonly WireGuardPublicKey Key => ref _publicKey;
 
+    /// <summary>As in <see cref="WireGuardPeerOptions.Tag"/>.</summary>
+    internal ushort Tag { get; }
+
     /// <summary>The lock of everything that follows a handshake: pending, keypairs' changes, timestamps, cookies, staged packets.</summary>
     internal object Gate { get; } = new();
 
@@ -76,6 +80,9 @@ public sealed class WireGuardPeer
 
     /// <summary>When our last initiation went out.</summary>
     internal TimeSpan? LastInitiationSent { get; set; }
+
+    /// <summary>When it was last invited: an initiation to where an unknown session's packet came from.</summary>
+    internal TimeSpan? LastInvited { get; set; }
 
     /// <summary>Since when we have been initiating without an answer.</summary>
     internal TimeSpan AttemptsSince { get; set; }

@@ -20,6 +20,12 @@ public sealed class WireGuardPeerOptions
     /// <summary>Persistent keepalive; zero turns it off. At most 65535 s.</summary>
     public TimeSpan PersistentKeepalive { get; init; }
 
+    /// <summary>
+    /// A number by which every device with our private key knows this peer; zero: none. Then its packets in a session that another such device made
+    /// are known for its own, and it is asked for a new one: it need not wait for its timers when that other device is gone.
+    /// </summary>
+    public ushort Tag { get; init; }
+
     /// <summary>The driver's own: what it knows the peer as.</summary>
     public object? Owner { get; init; }
 }

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Net;
 using Microsoft.Extensions.Logging;
@@ -101,6 +102,7 @@ internal sealed partial class DeviceTable(WireGuardDevice wireGuard, WireGuardOp
                 PresharedKey = device.PresharedKey,
                 AllowedIPs = [.. addresses.Select(a => new IPNetwork(a, a.GetAddressBytes().Length * 8))],
                 Owner = active,
+                Tag = TagOf(addresses),
             },
             clock.Now);
         // Null: our own public key. Such a device is nowhere.
@@ -112,6 +114,9 @@ internal sealed partial class DeviceTable(WireGuardDevice wireGuard, WireGuardOp
             _byAddress[address] = active;
         }
     }
+
+    // The place in its range, which is the same at every gateway. In a range of more than 2^16 places some devices share a number.
+    private static ushort TagOf(IPAddress[] addresses) => addresses.Length == 0 ? (ushort)0 : BinaryPrimitives.ReadUInt16BigEndian(addresses[0].GetAddressBytes().AsSpan()[^2..]);
 
     private void Remove(ActiveDevice device)
     {

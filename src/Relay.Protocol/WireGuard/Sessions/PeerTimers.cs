@@ -66,6 +66,12 @@ internal sealed class PeerTimers(WireGuardPeer peer, DeadlineHeap heap)
     /// <summary>There are new keys: all keys are wiped when no newer ones come for long, §6.3.</summary>
     public void KeysDerived(TimeSpan now) => Set(ref _wipe, now + (3 * WireGuardSpec.RejectAfterTime));
 
+    /// <summary>An initiation was sent that is not repeated: what is kept for its answer is wiped in time.</summary>
+    public void Invited(TimeSpan now)
+    {
+        if (Volatile.Read(ref _wipe) == Never) KeysDerived(now);
+    }
+
     /// <summary>Handshakes are given up: no more repeats, and the keys are wiped in time.</summary>
     public void GivenUp(TimeSpan now)
     {

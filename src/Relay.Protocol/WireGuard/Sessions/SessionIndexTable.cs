@@ -5,7 +5,9 @@ namespace Relay.Protocol.WireGuard;
 /// finding one is a single read without a lock; an index whose place is taken is drawn again, which half of the places being
 /// free makes rare. Bounded by the sessions that peers may have. Safe for concurrent use.
 /// </summary>
-internal sealed class SessionIndexTable(WireGuardEntropy entropy)
+/// <param name="entropy">Draws.</param>
+/// <param name="tagged">For peers with a tag: half of the number is drawn then, and all of it looks so.</param>
+internal sealed class SessionIndexTable(WireGuardEntropy entropy, TaggedIndices tagged)
 {
     private const int LeastSize = 64;
 
@@ -37,7 +39,7 @@ internal sealed class SessionIndexTable(WireGuardEntropy entropy)
         {
             if (_count >= _places.Length / 2) Grow();
             uint index;
-            do index = entropy.NextIndex();
+            do index = session.Peer.Tag is not 0 and var tag ? tagged.Seal(tag, (ushort)(entropy.NextIndex() >> 16)) : entropy.NextIndex();
             while (_places[index & (uint)(_places.Length - 1)] is not null);
             session.LocalIndex = index;
             Volatile.Write(ref _places[index & (uint)(_places.Length - 1)], session);

@@ -127,9 +127,10 @@ internal sealed class SimNetwork(int seed) : IDisposable
 
     public static WireGuardEndpoint Address(int number, ushort port = 51820) => new([192, 0, 2, (byte)number], port);
 
-    public SimNode Node(int number, int loadThreshold = int.MaxValue)
+    /// <param name="generation">Another node with the same key draws other numbers.</param>
+    public SimNode Node(int number, int loadThreshold = int.MaxValue, int generation = 0)
     {
-        var node = new SimNode(this, number, seed, loadThreshold);
+        var node = new SimNode(this, number, seed + (1000 * generation), loadThreshold);
         _nodes.Add(node);
         return node;
     }
