@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Relay.TestKit;
 using Relay.TestKit.Processes;
 
 namespace Relay.EndToEndTests;

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Relay.Bench.Ssh;
 using Relay.Protocol.Ssh;
+using Relay.TestKit;
 
 namespace Relay.Bench.Grid;
 
@@ -16,7 +17,7 @@ internal sealed class CrossSilo : IBenchmark
 
     public async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
-        await using var transfers = new Transfers();
+        await using var transfers = Transfers.Serve();
         await using var live = await LiveGrid.StartAsync(2, regions: true);
         await live.SendAsync(HttpMethod.Delete, "/policies/default-org-policy");
         var key = await live.AddUserAsync("someone@example.test");
@@ -55,7 +56,7 @@ internal sealed class CrossSilo : IBenchmark
 
     private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
 
-    private static async Task<double> RateAsync(LiveGrid live, string socket, SshPrivateKey key, Transfers transfers, bool upload)
+    private static async Task<double> RateAsync(LiveGrid live, string socket, SshPrivateKey key, TcpService transfers, bool upload)
     {
         await using var connection = await live.ConnectAsync(socket, key);
         var channel = await LiveGrid.ForwardAsync(connection, transfers.Port);

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Relay.Protocol.Ssh;
+using Relay.TestKit;
 
 namespace Relay.Bench.Grid;
 
@@ -21,7 +22,7 @@ internal sealed class Failover : IBenchmark
 
     public async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
-        await using var echo = new Echo();
+        await using var echo = TcpService.Echo();
         await using var live = await LiveGrid.StartAsync(3);
         await live.SendAsync(HttpMethod.Delete, "/policies/default-org-policy");
         var key = await live.AddUserAsync("someone@example.test");

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Relay.Protocol.Ssh;
+using Relay.TestKit;
 
 namespace Relay.Bench.Grid;
 
@@ -35,7 +36,7 @@ internal sealed class Revocation : IBenchmark
 
     private static async Task<List<double>> MeasureAsync(int silos, CancellationToken cancellationToken)
     {
-        await using var echo = new Echo();
+        await using var echo = TcpService.Echo();
         await using var live = await LiveGrid.StartAsync(silos);
         await live.SendAsync(HttpMethod.Delete, "/policies/default-org-policy");
         for (var silo = 0; silo < silos; silo++)

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Relay.TestKit;
 
 namespace Relay.Bench.Grid;
 
@@ -6,9 +7,12 @@ namespace Relay.Bench.Grid;
 /// Takes bytes or sends them. A first block of 8 bytes that is a negative number (little-endian) asks for so many; any other is part of
 /// an upload, whose length in 8 bytes is the answer to its end.
 /// </summary>
-internal sealed class Transfers : TcpService
+internal static class Transfers
 {
-    protected override async Task ServeAsync(Socket socket)
+    /// <summary>Caller disposes.</summary>
+    public static TcpService Serve() => new(ServeAsync);
+
+    private static async Task ServeAsync(Socket socket)
     {
         socket.NoDelay = true;
         var block = new byte[256 * 1024];

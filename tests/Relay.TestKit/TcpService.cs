@@ -2,11 +2,10 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
-using Relay.TestKit;
 
-namespace Relay.EndToEndTests;
+namespace Relay.TestKit;
 
-/// <summary>A TCP service on loopback that does with each connection what the test says, and then closes it.</summary>
+/// <summary>A TCP service on loopback that does with each connection what it is told, and then closes it.</summary>
 public sealed class TcpService : IAsyncDisposable
 {
     private readonly Socket _listener;
@@ -19,7 +18,7 @@ public sealed class TcpService : IAsyncDisposable
         _serve = serve;
         _listener = network?.CreateSocket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) ?? new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        _listener.Listen(512);
+        _listener.Listen(1024);
         Port = ((IPEndPoint)_listener.LocalEndPoint!).Port;
         _accepting = AcceptAsync();
     }
@@ -85,7 +84,7 @@ public sealed class TcpService : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or SocketException)
         {
-            // The client broke off.
+            // The client broke off, or was reset: that is what a revocation does.
         }
     }
 }
