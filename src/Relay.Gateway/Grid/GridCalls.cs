@@ -60,9 +60,10 @@ internal static class GridCalls
         {
             throw Unreachable(e);
         }
-        catch (OperationCanceledException e) when (deadline.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new GridException($"The silo did not answer within {timeout.TotalSeconds:0} s.", null, "timeout", e);
+            // The client has a limit of its own for connecting, which ends in this way too.
+            throw new GridException(deadline.IsCancellationRequested ? $"The silo did not answer within {timeout.TotalSeconds:0} s." : "The silo cannot be connected to in time.", null, "timeout", e);
         }
     }
 
