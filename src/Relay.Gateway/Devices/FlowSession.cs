@@ -10,7 +10,9 @@ internal sealed class FlowSession(SiloLink silo, ISiloFallback fallback, OpenFlo
     : SiloSession(opened.SessionId, silo, fallback, opened.EndsAt, time)
 {
     /// <summary>The flow has ended by itself, or because the session did.</summary>
-    public void End(FlowEnd end)
+    /// <param name="end">How.</param>
+    /// <param name="wasLost">What ended towards the target is the connection with the silo.</param>
+    public void End(FlowEnd end, bool wasLost)
     {
         AddUp(end.BytesUp);
         AddDown(end.BytesDown);
@@ -19,6 +21,7 @@ internal sealed class FlowSession(SiloLink silo, ISiloFallback fallback, OpenFlo
             {
                 FlowEndCause.Completed => "closed",
                 FlowEndCause.ByDevice => "closed by user",
+                FlowEndCause.ByTarget when wasLost => "the way to the target was lost",
                 FlowEndCause.ByTarget => "target closed the connection",
                 // Policy, a kill or a limit have been the session's reason already.
                 _ => "the device's tunnel ended",

@@ -92,7 +92,7 @@ internal sealed partial class GridFlows(
         LogOpened(logger, session.Id, answer.Socket ?? "", request.Protocol, request.Device.Id, silo.Address);
         void Ended(FlowEnd end)
         {
-            session.End(end);
+            session.End(end, stream is DuplexHttpStream { WasLost: true });
             Finish(session);
         }
 

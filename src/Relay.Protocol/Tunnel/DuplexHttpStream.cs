@@ -20,6 +20,7 @@ public sealed class DuplexHttpStream : DuplexStream
     private int _writesDone;
     private volatile bool _readsDone;
     private volatile bool _writesRefused;
+    private volatile bool _wasLost;
 
     private DuplexHttpStream(DuplexContent content, CancellationTokenSource stop, Stream request, HttpResponseMessage message, Stream response)
     {
@@ -36,6 +37,9 @@ public sealed class DuplexHttpStream : DuplexStream
 
     /// <summary>The response's status line and headers.</summary>
     public HttpResponseMessage Response => _message;
+
+    /// <summary>True once a read has failed with the connection, not because the server reset the stream.</summary>
+    public bool WasLost => _wasLost;
 
     /// <summary>Called once when the stream is disposed, on the disposing thread; several may be added. Null: nobody counts.</summary>
     public Action? Disposed { get; set; }
@@ -125,7 +129,8 @@ public sealed class DuplexHttpStream : DuplexStream
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            Abort("reset by peer");
+            _wasLost = _abortReason is null && !IsReset(e);
+            Abort(_wasLost ? "the connection was lost" : "reset by peer");
             throw new IOException(_abortReason, e);
         }
     }
@@ -216,6 +221,9 @@ public sealed class DuplexHttpStream : DuplexStream
 
     private static string? Header(HttpResponseMessage response, string name) =>
         response.Headers.NonValidated.TryGetValues(name, out var values) ? values.ToString() : null;
+
+    // RST_STREAM and GOAWAY are what a peer says; a connection that ends says nothing.
+    private static bool IsReset(Exception? e) => e is not null && (e is HttpProtocolException || IsReset(e.InnerException));
 
     private void ThrowIfNotWritable()
     {
