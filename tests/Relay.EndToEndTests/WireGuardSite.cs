@@ -7,10 +7,10 @@ using Relay.TestKit.Processes;
 namespace Relay.EndToEndTests;
 
 /// <summary>
-/// A grid in network namespaces: silo, first gateway, connector and targets in one of them, a second gateway in another, and each device in one of
+/// A grid in network namespaces: silos, first gateway, connector and targets in one of them, a second gateway in another, and each device in one of
 /// its own with a cable to both gateways. Made once for all tests of a class; each uses sockets and devices of its own.
 /// </summary>
-public sealed class WireGuardSite : IAsyncLifetime
+public class WireGuardSite : IAsyncLifetime
 {
     public const int Port = 32442;
 
@@ -27,10 +27,13 @@ public sealed class WireGuardSite : IAsyncLifetime
 
     public GatewayProcess SecondGateway { get; private set; } = null!;
 
+    /// <summary>The first has the first gateway and the connector, the last the second gateway.</summary>
+    protected virtual int Silos => 1;
+
     /// <summary>The key that devices have of every gateway, base64.</summary>
     public string PublicKey { get; private set; } = "";
 
-    public async ValueTask InitializeAsync()
+    public virtual async ValueTask InitializeAsync()
     {
         if (!IsAvailable)
             return;
@@ -39,8 +42,9 @@ public sealed class WireGuardSite : IAsyncLifetime
         await CableAsync(Core, "10.88.0.1/24", Second, "10.88.0.2/24");
         Grid = await RelayGrid.StartInAsync(
             Core, new Dictionary<string, string?> { ["RELAY_GRID_LISTEN"] = "10.88.0.1:0" },
-            new Dictionary<string, string?> { ["RELAY_WIREGUARD_LISTEN"] = $"[::]:{Port}", ["RELAY_GATEWAY_DRAIN_SECONDS"] = "60" });
-        SecondGateway = await Grid.StartGatewayAsync("gateway-1", Grid.Silos[0], network: Second);
+            new Dictionary<string, string?> { ["RELAY_WIREGUARD_LISTEN"] = $"[::]:{Port}", ["RELAY_GATEWAY_DRAIN_SECONDS"] = "60" },
+            silos: Silos, regions: Silos > 1, database: await DatabaseAsync());
+        SecondGateway = await Grid.StartGatewayAsync("gateway-1", Grid.Silos[^1], Silos > 1 ? $"r{Silos - 1}" : null, Second);
         var ready = await Grid.Gateway.Process.WaitForMessageAsync("wireguard ready");
         PublicKey = ready.GetProperty("public_key").GetString()!;
         Assert.Equal(PublicKey, (await SecondGateway.Process.WaitForMessageAsync("wireguard ready")).GetProperty("public_key").GetString());
@@ -132,7 +136,8 @@ public sealed class WireGuardSite : IAsyncLifetime
 
     public async Task<T> QueryAsync<T>(string sql, params (string Name, object Value)[] parameters)
     {
-        await using var connection = new NpgsqlConnection(Grid.Database);
+        // A pool would keep connections that a stop of the server has ended.
+        await using var connection = new NpgsqlConnection(Grid.Database + ";Pooling=false");
         await connection.OpenAsync();
         await using var command = new NpgsqlCommand(sql, connection);
         foreach (var (name, value) in parameters)
@@ -140,8 +145,9 @@ public sealed class WireGuardSite : IAsyncLifetime
         return (T)(await command.ExecuteScalarAsync())!;
     }
 
-    public async ValueTask DisposeAsync()
+    public virtual async ValueTask DisposeAsync()
     {
+        GC.SuppressFinalize(this);
         foreach (var machine in _machines)
             await machine.DisposeAsync();
         if (Grid is not null)
@@ -152,6 +158,9 @@ public sealed class WireGuardSite : IAsyncLifetime
                 await network.DisposeAsync();
         }
     }
+
+    /// <summary>Npgsql connection string of the site's own database; null: one of the grid's.</summary>
+    protected virtual Task<string?> DatabaseAsync() => Task.FromResult<string?>(null);
 
     private async Task<string> AddressAsync(string socket)
     {

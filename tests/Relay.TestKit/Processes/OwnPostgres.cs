@@ -35,6 +35,9 @@ public sealed class OwnPostgres : IAsyncDisposable
     /// <summary>Npgsql connection string of the database "relay".</summary>
     public string ConnectionString => Settings($"127.0.0.1:{Port.ToString(CultureInfo.InvariantCulture)}");
 
+    /// <summary>The same by its Unix socket, which is there for every network namespace.</summary>
+    public string LocalConnectionString => Settings(_folder.File("run")) + $";Port={Port.ToString(CultureInfo.InvariantCulture)}";
+
     /// <summary>One database on two hosts.</summary>
     public static string ConnectionStringOf(OwnPostgres one, OwnPostgres other) => Settings($"127.0.0.1:{one.Port},127.0.0.1:{other.Port}");
 

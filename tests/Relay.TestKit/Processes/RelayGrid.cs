@@ -55,12 +55,14 @@ public sealed class RelayGrid : IAsyncDisposable
         return grid;
     }
 
-    /// <summary>As above with one silo, in a network namespace; PostgreSQL is reached by its Unix socket from there, too.</summary>
+    /// <summary>As above in a network namespace; PostgreSQL is reached by its Unix socket from there, too.</summary>
+    /// <param name="database">As above, one that can be reached from there.</param>
     public static async Task<RelayGrid> StartInAsync(
-        NetworkNamespace network, IReadOnlyDictionary<string, string?> siloSettings, IReadOnlyDictionary<string, string?> gatewaySettings, int drainSeconds = 0)
+        NetworkNamespace network, IReadOnlyDictionary<string, string?> siloSettings, IReadOnlyDictionary<string, string?> gatewaySettings,
+        int drainSeconds = 0, int silos = 1, bool regions = false, string? database = null)
     {
-        var grid = new RelayGrid { DrainSeconds = drainSeconds, Network = network, SiloSettings = siloSettings, GatewaySettings = gatewaySettings };
-        await grid.StartAllAsync(1, 0, null);
+        var grid = new RelayGrid { DrainSeconds = drainSeconds, Network = network, SiloSettings = siloSettings, GatewaySettings = gatewaySettings, Regions = regions };
+        await grid.StartAllAsync(silos, 0, database);
         return grid;
     }
 
