@@ -110,12 +110,17 @@ internal sealed class TestCluster : IAsyncDisposable
             var to = siloAddress[..siloAddress.IndexOf(':', StringComparison.Ordinal)];
             if (!cluster._silos.TryGetValue(to, out var target))
                 throw new IOException($"Nobody listens at {to}.", new SocketException((int)SocketError.ConnectionRefused));
-            if (cluster._cut.ContainsKey($"{from} {to}") || cluster._cut.ContainsKey(from) || cluster._cut.ContainsKey(to))
-                throw new IOException($"{to} is unreachable.");
             var (one, other) = MemoryDuplex.Create();
             one.Pause = () => Task.WhenAll(cluster.PauseOf(from), cluster.PauseOf($"{to} {from}"));
             other.Pause = () => Task.WhenAll(cluster.PauseOf(to), cluster.PauseOf($"{from} {to}"));
+            // Known before it is looked whether there is a cut: the link is seen by one that comes meanwhile.
             cluster._links.Enqueue((from, to, one));
+            if (cluster._cut.ContainsKey($"{from} {to}") || cluster._cut.ContainsKey(from) || cluster._cut.ContainsKey(to))
+            {
+                one.Dispose();
+                throw new IOException($"{to} is unreachable.");
+            }
+
             _ = target.Host.AcceptAsync(other, from, CancellationToken.None);
             return new ValueTask<Stream>(one);
         }

@@ -197,7 +197,7 @@ public sealed class ClusterTests
     [Fact]
     public async Task Who_hears_nobody_of_several_declares_nobody_dead()
     {
-        await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromMilliseconds(50) };
+        await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromMilliseconds(300) };
         var silos = await cluster.StartAsync(s_three);
         // The one that is cut off has the store to itself; the other two hear each other.
         cluster.Cut("one");
