@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Text.Json;
 using Relay.TestKit;
+using Relay.TestKit.Processes;
 using static Relay.EndToEndTests.WireGuardTests;
 
 namespace Relay.EndToEndTests;

@@ -169,8 +169,7 @@ public sealed partial class WireGuardTests(WireGuardSite site) : IClassFixture<W
         Assert.Equal(255, (await laptop.SshAsync("root", address, "true")).ExitCode);
         await site.Grid.RelayAsync("socket", "create", "ssh", "--name", "wg-users", "--connector", "site", "--host", "127.0.0.1", "--port", "9", "--upstream-type", "standard");
         await site.AllowAsync("wg-users", """{"permissions":{"ssh":{"exec":{},"allowed_usernames":["alice"]}},"condition":{"who":{"email":["admin@relay.local"]}}}""");
-        var users = await site.QueryAsync<int>("SELECT resource_index FROM socket WHERE name = 'wg-users'");
-        var root = await laptop.SshAsync("root", $"100.126.{users >> 8}.{users & 255}", "true");
+        var root = await laptop.SshAsync("root", await site.AddressAsync("wg-users"), "true");
         Assert.Equal(255, root.ExitCode);
         Assert.Contains("allowed_usernames", root.Stderr, StringComparison.Ordinal);
         Assert.Contains("Decision ", root.Stderr, StringComparison.Ordinal);

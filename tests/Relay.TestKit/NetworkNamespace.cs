@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
@@ -40,6 +41,22 @@ public sealed partial class NetworkNamespace : IAsyncDisposable
 
     /// <summary>A socket that is in it, whoever uses it.</summary>
     public Socket CreateSocket(AddressFamily family, SocketType type, ProtocolType protocol) => Run(() => new Socket(family, type, protocol));
+
+    /// <summary>A TCP connection from there. Caller disposes.</summary>
+    public async Task<NetworkStream> ConnectAsync(IPEndPoint remote, CancellationToken cancellationToken)
+    {
+        var socket = CreateSocket(remote.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            await socket.ConnectAsync(remote, cancellationToken);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>Calls a function in it. Sockets and interfaces that it opens stay there, whoever uses them.</summary>
     public T Run<T>(Func<T> inside)

@@ -1,21 +1,20 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Relay.Protocol.WireGuard;
-using Relay.TestKit;
-using Relay.TestKit.Processes;
 
-namespace Relay.EndToEndTests;
+namespace Relay.TestKit.Processes;
 
 /// <summary>A user's machine: the stock wireguard-go and wg in a namespace, set up as wg-quick does by its file.</summary>
 public sealed class DeviceMachine : IAsyncDisposable
 {
     private readonly TempDir _folder = new();
-    private readonly WireGuardSite _site;
+    private readonly WireGuardGrid _site;
     private readonly NetworkNamespace _network;
     private readonly RunningProcess _process;
     private readonly int _number;
 
-    private DeviceMachine(WireGuardSite site, NetworkNamespace network, RunningProcess process, string name, int number)
+    private DeviceMachine(WireGuardGrid site, NetworkNamespace network, RunningProcess process, string name, int number)
     {
         (_site, _network, _process, Name, _number) = (site, network, process, name, number);
     }
@@ -33,13 +32,16 @@ public sealed class DeviceMachine : IAsyncDisposable
     /// <summary>This machine's ends of its cables.</summary>
     private string ToFirst { get; init; } = "";
 
+    /// <summary>Empty: there is no second gateway.</summary>
     private string ToSecond { get; init; } = "";
 
-    public static async Task<DeviceMachine> StartAsync(WireGuardSite site, string name, int number)
+    public static async Task<DeviceMachine> StartAsync(WireGuardGrid site, string name, int number)
     {
         var network = await NetworkNamespace.CreateAsync();
-        var (first, _) = await WireGuardSite.CableAsync(network, $"10.77.{number}.2/24", site.Core, $"10.77.{number}.1/24");
-        var (second, _) = await WireGuardSite.CableAsync(network, $"10.78.{number}.2/24", site.Second, $"10.78.{number}.1/24");
+        var (first, _) = await WireGuardGrid.CableAsync(network, $"10.77.{number}.2/24", site.Core, $"10.77.{number}.1/24");
+        var second = "";
+        if (site.Second is { } other)
+            (second, _) = await WireGuardGrid.CableAsync(network, $"10.78.{number}.2/24", other, $"10.78.{number}.1/24");
         var process = network.Start("wireguard-go", "wireguard-go", ["-f", network.Name], new Dictionary<string, string?> { ["LOG_LEVEL"] = "verbose", ["WG_PROCESS_FOREGROUND"] = "1" });
         var machine = new DeviceMachine(site, network, process, name, number) { ToFirst = first, ToSecond = second };
         await process.WaitForLineAsync("UAPI listener started");
@@ -64,24 +66,14 @@ public sealed class DeviceMachine : IAsyncDisposable
     {
         var result = await RunAsync("curl", ["-s", "-m", "60", "-w", "\n%{http_code}", .. options, $"http://{host}:{port}{path}"]);
         var end = result.Text.LastIndexOf('\n');
-        return (int.Parse(result.Text[(end + 1)..], System.Globalization.CultureInfo.InvariantCulture), result.Text[..end]);
+        return (int.Parse(result.Text[(end + 1)..], CultureInfo.InvariantCulture), result.Text[..end]);
     }
 
     /// <summary>Connects through the tunnel.</summary>
     public async Task<NetworkStream> ConnectAsync(string address, int port)
     {
-        var socket = _network.CreateSocket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-            await socket.ConnectAsync(IPAddress.Parse(address), port, limit.Token);
-            return new NetworkStream(socket, ownsSocket: true);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        return await _network.ConnectAsync(new IPEndPoint(IPAddress.Parse(address), port), limit.Token);
     }
 
     /// <summary>A UDP socket that is connected to an address through the tunnel.</summary>
@@ -113,7 +105,7 @@ public sealed class DeviceMachine : IAsyncDisposable
 
     /// <summary>When the last handshake ended, in seconds since 1970; 0: there was none.</summary>
     public async Task<long> LatestHandshakeAsync() =>
-        long.Parse((await _network.RunAsync("wg", "show", Interface, "latest-handshakes")).Text.Split('\t')[1], System.Globalization.CultureInfo.InvariantCulture);
+        long.Parse((await _network.RunAsync("wg", "show", Interface, "latest-handshakes")).Text.Split('\t')[1], CultureInfo.InvariantCulture);
 
     public async ValueTask DisposeAsync()
     {
@@ -122,13 +114,14 @@ public sealed class DeviceMachine : IAsyncDisposable
         _folder.Dispose();
     }
 
-    private string Gateway(bool second) => $"10.{(second ? 78 : 77)}.{_number}.1:{WireGuardSite.Port}";
+    private string Gateway(bool second) => $"10.{(second ? 78 : 77)}.{_number}.1:{WireGuardGrid.Port}";
 
     private async Task ConfigureAsync(string text)
     {
         using var configuration = WgQuickConfiguration.Parse(text);
-        var peer = Assert.Single(configuration.Peers);
-        Assert.Equal(_site.PublicKey, peer.PublicKey.ToString());
+        var peer = configuration.Peers.Single();
+        if (peer.PublicKey.ToString() != _site.PublicKey)
+            throw new InvalidOperationException($"The configuration is for {peer.PublicKey}, not for the gateway's key {_site.PublicKey}.");
         var stripped = $"[Interface]\nPrivateKey = {Convert.ToBase64String(configuration.PrivateKey)}\n[Peer]\nPublicKey = {peer.PublicKey}\n"
             + $"PresharedKey = {Convert.ToBase64String(peer.PresharedKey)}\nAllowedIPs = {string.Join(',', peer.AllowedIPs)}\nEndpoint = {Gateway(second: false)}\n";
         await _network.RunAsync("wg", "setconf", Interface, _folder.Write("conf", stripped));
