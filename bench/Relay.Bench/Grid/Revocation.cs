@@ -1,5 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
 using System.Text.Json.Nodes;
 using Relay.Protocol.Ssh;
 using Relay.TestKit;
@@ -15,7 +13,6 @@ internal sealed class Revocation : IBenchmark
     private const int People = 20;
     private const int SessionsEach = 25;
     private const int AtOnce = 8;
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     public string Prefix => "grid.revocation_p99";
 
@@ -23,16 +20,11 @@ internal sealed class Revocation : IBenchmark
     {
         foreach (var silos in new[] { 1, 3, 5 })
         {
-            var seconds = await MeasureAsync(silos, cancellationToken);
-            seconds.Sort();
-            Report.Note(string.Create(CultureInfo.InvariantCulture,
-                $"{silos} silos, {seconds.Count} sessions: p50 {At(seconds, 0.5):0.000} s, p90 {At(seconds, 0.9):0.000} s, p99 {At(seconds, 0.99):0.000} s, worst {seconds[^1]:0.000} s"));
+            var p99 = Withdrawal.Summarize(silos, "sessions", await MeasureAsync(silos, cancellationToken));
             if (silos == 3)
-                report.Add("grid.revocation_p99", "s", Better.Lower, At(seconds, 0.99));
+                report.Add("grid.revocation_p99", "s", Better.Lower, p99);
         }
     }
-
-    private static double At(List<double> sorted, double quantile) => sorted[Math.Min(sorted.Count - 1, (int)(sorted.Count * quantile))];
 
     private static async Task<List<double>> MeasureAsync(int silos, CancellationToken cancellationToken)
     {
@@ -44,22 +36,15 @@ internal sealed class Revocation : IBenchmark
         var people = new List<(string Email, string Policy, List<SshConnection> Sessions)>();
         for (var i = 0; i < People; i++)
             people.Add(await AddPersonAsync(live, i, $"c{i % silos}", echo.Port));
-        foreach (var session in people.SelectMany(p => p.Sessions))
-        {
-            if (session.Completion.IsCompleted)
-                throw new InvalidOperationException($"A session ended by itself: {session.Error?.Message}");
-        }
 
         var seconds = new List<double>();
         foreach (var person in people.Take(People / 2))
-            seconds.AddRange(await EndAsync(live, HttpMethod.Put, $"/sockets/{person.Email.Split('@')[0]}/policies", Detach(person.Policy), person.Sessions, seconds.Count % silos));
+            seconds.AddRange(await EndAsync(live, HttpMethod.Put, $"/sockets/{person.Email.Split('@')[0]}/policies", Withdrawal.Detach(person.Policy), person.Sessions, seconds.Count % silos));
         var rest = people.Skip(People / 2).ToArray();
-        seconds.AddRange(await EndAsync(live, HttpMethod.Delete, "/groups/half", null, [.. rest.SelectMany(p => p.Sessions)], silos - 1));
+        seconds.AddRange(await EndAsync(live, HttpMethod.Delete, "/groups/half", null, rest.SelectMany(p => p.Sessions), silos - 1));
         cancellationToken.ThrowIfCancellationRequested();
         return seconds;
     }
-
-    private static JsonObject Detach(string policy) => new() { ["actions"] = new JsonArray(new JsonObject { ["action"] = "remove", ["id"] = policy }) };
 
     private static async Task<(string, string, List<SshConnection>)> AddPersonAsync(LiveGrid live, int number, string connector, int echoPort)
     {
@@ -79,20 +64,6 @@ internal sealed class Revocation : IBenchmark
         return (email, $"allow-{name}", sessions);
     }
 
-    private static async Task<IEnumerable<double>> EndAsync(LiveGrid live, HttpMethod method, string path, JsonNode? body, List<SshConnection> sessions, int silo)
-    {
-        var start = Stopwatch.GetTimestamp();
-        var ends = sessions.Select(async s =>
-        {
-            await s.Completion;
-            return Stopwatch.GetElapsedTime(start).TotalSeconds;
-        }).ToArray();
-        var answer = await live.SendAsync(method, path, body, silo);
-        var answered = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        var seconds = await Task.WhenAll(ends).WaitAsync(Limit);
-        var revocation = answer["revocation"]!;
-        Report.Note(string.Create(CultureInfo.InvariantCulture,
-            $"  {sessions.Count,3} sessions: last one ended after {seconds.Max():0.000} s; answered after {answered:0.000} s: in force on {revocation["confirmed"]} of {revocation["silos"]} silos after {revocation["seconds"]} s"));
-        return seconds;
-    }
+    private static Task<double[]> EndAsync(LiveGrid live, HttpMethod method, string path, JsonNode? body, IEnumerable<SshConnection> sessions, int silo) =>
+        Withdrawal.MeasureAsync(live, "sessions", sessions.Select(s => s.Completion), method, path, body, silo);
 }
