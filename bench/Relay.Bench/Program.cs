@@ -6,7 +6,7 @@ using Relay.Bench.WireGuard;
 
 // Relay.Bench [prefix]: runs the benchmarks whose rows start with the prefix (all without one), prints each row as it
 // is known, and keeps them in .artifacts/bench/results.json.
-IBenchmark[] all = [new LocalCalls(), new CrossSiloCalls(), new SshBenchmark(), new Attachments(), new CrossSilo(), new Failover(), new FalseDeaths(), new Revocation(), new SnapshotSwap(), new CoreBenchmark(), new TunnelBenchmark(), new FloodBenchmark()];
+IBenchmark[] all = [new LocalCalls(), new CrossSiloCalls(), new SshBenchmark(), new Attachments(), new CrossSilo(), new Failover(), new FalseDeaths(), new Revocation(), new SnapshotSwap(), new CoreBenchmark(), new TunnelBenchmark(), new FlowRevocation(), new FloodBenchmark()];
 
 var prefix = args.Length > 0 ? args[0] : "";
 var chosen = all.Where(b => b.Prefix.StartsWith(prefix, StringComparison.Ordinal) || prefix.StartsWith(b.Prefix, StringComparison.Ordinal)).ToArray();

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text;
@@ -6,6 +7,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Relay.Bench.Ssh;
 using Relay.Protocol.Ssh;
+using Relay.TestKit;
 using Relay.TestKit.Processes;
 
 namespace Relay.Bench.Grid;
@@ -13,22 +15,24 @@ namespace Relay.Bench.Grid;
 /// <summary>A grid of real processes and an administrator who talks to its API without a CLI in between.</summary>
 internal sealed class LiveGrid : IAsyncDisposable
 {
-    private readonly HttpClient _http = new();
+    private readonly HttpClient _http;
     private readonly List<SshPrivateKey> _keys = [];
+    private readonly RelayGrid? _owned;
 
-    private LiveGrid(RelayGrid grid) => Grid = grid;
+    private LiveGrid(RelayGrid grid, bool owned)
+    {
+        Grid = grid;
+        _owned = owned ? grid : null;
+        _http = new HttpClient(new SocketsHttpHandler { ConnectCallback = grid.Network is { } network ? (context, cancellationToken) => ConnectAsync(network, context.DnsEndPoint, cancellationToken) : null });
+    }
 
     public RelayGrid Grid { get; }
 
     /// <param name="regions">Silo N is in region "rN", the gateway in "r0": it stays at the first silo.</param>
-    public static async Task<LiveGrid> StartAsync(int silos, bool regions = false)
-    {
-        var live = new LiveGrid(await RelayGrid.StartAsync(silos, regions: regions));
-        var password = (await File.ReadAllTextAsync(Path.Combine(live.Grid.Folder, "admin.password"))).Trim();
-        var login = await live.SendAsync(HttpMethod.Post, "/login", new JsonObject { ["email"] = "admin@relay.local", ["password"] = password });
-        live._http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", login["token"]!.GetValue<string>());
-        return live;
-    }
+    public static async Task<LiveGrid> StartAsync(int silos, bool regions = false) => await new LiveGrid(await RelayGrid.StartAsync(silos, regions: regions), owned: true).LogInAsync();
+
+    /// <summary>The administrator of a grid that somebody else disposes; it may be in a network namespace.</summary>
+    public static Task<LiveGrid> OfAsync(RelayGrid grid) => new LiveGrid(grid, owned: false).LogInAsync();
 
     /// <summary>One call of the API, through any silo.</summary>
     public async Task<JsonNode> SendAsync(HttpMethod method, string path, JsonNode? body = null, int silo = 0, string? prefer = null)
@@ -66,17 +70,16 @@ internal sealed class LiveGrid : IAsyncDisposable
             ["recording_enabled"] = false,
             ["upstream_configuration"] = new JsonObject { ["service_type"] = "ssh", ["ssh_service_configuration"] = new JsonObject { ["ssh_service_type"] = "connector_built_in_ssh_service" } },
         });
-        await SendAsync(HttpMethod.Post, "/policies", new JsonObject
-        {
-            ["name"] = $"allow-{name}",
-            ["socket_ids"] = new JsonArray(name),
-            ["policy_data"] = new JsonObject
-            {
-                ["permissions"] = new JsonObject { ["ssh"] = new JsonObject { ["tcp_forwarding"] = new JsonObject() } },
-                ["condition"] = new JsonObject { ["who"] = who },
-            },
-        });
+        await AddPolicyAsync($"allow-{name}", [name], new JsonObject { ["ssh"] = new JsonObject { ["tcp_forwarding"] = new JsonObject() } }, who);
     }
+
+    /// <param name="who">The policy's condition.</param>
+    public Task AddPolicyAsync(string name, IEnumerable<string> sockets, JsonObject permissions, JsonObject who) => SendAsync(HttpMethod.Post, "/policies", new JsonObject
+    {
+        ["name"] = name,
+        ["socket_ids"] = new JsonArray([.. sockets.Select(s => JsonValue.Create(s))]),
+        ["policy_data"] = new JsonObject { ["permissions"] = permissions, ["condition"] = new JsonObject { ["who"] = who } },
+    });
 
     /// <summary>A session of that user.</summary>
     public async Task<SshConnection> ConnectAsync(string socket, SshPrivateKey key)
@@ -149,6 +152,18 @@ internal sealed class LiveGrid : IAsyncDisposable
         foreach (var key in _keys)
             key.Dispose();
         _http.Dispose();
-        await Grid.DisposeAsync();
+        if (_owned is not null)
+            await _owned.DisposeAsync();
     }
+
+    private async Task<LiveGrid> LogInAsync()
+    {
+        var password = (await File.ReadAllTextAsync(Path.Combine(Grid.Folder, "admin.password"))).Trim();
+        var login = await SendAsync(HttpMethod.Post, "/login", new JsonObject { ["email"] = "admin@relay.local", ["password"] = password });
+        _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", login["token"]!.GetValue<string>());
+        return this;
+    }
+
+    private static async ValueTask<Stream> ConnectAsync(NetworkNamespace network, DnsEndPoint silo, CancellationToken cancellationToken) =>
+        await network.ConnectAsync(new IPEndPoint(IPAddress.Parse(silo.Host), silo.Port), cancellationToken);
 }
