@@ -1,7 +1,7 @@
 namespace Relay.Silo.Storage;
 
 /// <summary>
-/// A token that ends with its caller or with the store, without either waiting for what is given up (<see cref="GiveUp"/>). Dispose when
+/// A token that ends with its caller or with the store, without the store's end waiting for what is given up (<see cref="OutageThreads"/>). Dispose when
 /// the operation is over, or was left to itself.
 /// </summary>
 internal sealed class StoreBound : IDisposable
@@ -19,7 +19,7 @@ internal sealed class StoreBound : IDisposable
         if (outage.IsCancellationRequested)
             _either.Cancel();
         _onCaller = caller.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _either);
-        _onOutage = outage.UnsafeRegister(static source => GiveUp.Cancel((CancellationTokenSource)source!), _either);
+        _onOutage = outage.UnsafeRegister(static source => _ = ((CancellationTokenSource)source!).CancelAsync(), _either);
     }
 
     public CancellationToken Token => _either.Token;

@@ -29,6 +29,7 @@ internal sealed partial class StoreHealth : BackgroundService
     private CancellationTokenSource _outage = new();
     private TaskCompletionSource _reachable = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile State _state;
+    private bool _disposed;
 
     /// <param name="reachable">What the start has found out.</param>
     public StoreHealth(IStoreProbe probe, bool reachable, TimeProvider time, ILogger<StoreHealth> logger)
@@ -38,9 +39,14 @@ internal sealed partial class StoreHealth : BackgroundService
         _logger = logger;
         _state = new State(reachable, time.GetUtcNow(), null);
         if (reachable)
+        {
             _reachable.SetResult();
+        }
         else
+        {
+            OutageThreads.Begin();
             _outage.Cancel();
+        }
     }
 
     /// <summary>Raised after <see cref="Reachable"/> changed, on the probing task: quick, no I/O awaited.</summary>
@@ -174,7 +180,7 @@ internal sealed partial class StoreHealth : BackgroundService
         CancellationTokenSource? ended = null;
         lock (_lock)
         {
-            if (_state.Reachable == reachable)
+            if (_state.Reachable == reachable || _disposed)
                 return;
             _state = new State(reachable, _time.GetUtcNow(), reachable ? _time.GetTimestamp() : null);
             if (reachable)
@@ -191,11 +197,32 @@ internal sealed partial class StoreHealth : BackgroundService
         }
 
         if (reachable)
+        {
             LogBack(_logger);
+            OutageThreads.End();
+        }
         else
+        {
             LogLost(_logger, reason);
+            OutageThreads.Begin();
+        }
+
         _ = ended?.CancelAsync();
         Changed?.Invoke();
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        base.Dispose();
+        lock (_lock)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+            if (!_state.Reachable)
+                OutageThreads.End();
+        }
     }
 
     private sealed record State(bool Reachable, DateTimeOffset Since, long? ByTimestamp);

@@ -39,6 +39,37 @@ public sealed class StoreHealthTests
         await back;
     }
 
+    // The driver holds a thread for each statement that it gives up where packets vanish.
+    [Fact]
+    public async Task In_an_outage_the_pool_has_a_thread_for_every_connection_and_some_are_left_for_the_rest()
+    {
+        const int Connections = 100;
+        using var health = NewHealth();
+        await AnswerAsync(health, new NpgsqlException("refused"));
+        using var end = new ManualResetEventSlim();
+        using var held = new SemaphoreSlim(0);
+        var statements = Enumerable.Range(0, Connections).Select(_ => Task.Run(() =>
+        {
+            held.Release();
+            end.Wait(Cancel);
+        })).ToArray();
+        // A pool that grows as usual adds some forty in that time.
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20), TimeProvider.System);
+        try
+        {
+            for (var i = 0; i < Connections; i++)
+                await held.WaitAsync(limit.Token);
+            await Task.Run(() => { }, Cancel).WaitAsync(limit.Token);
+        }
+        finally
+        {
+            end.Set();
+        }
+
+        await Task.WhenAll(statements);
+        await AnswerAsync(health, null);
+    }
+
     [Fact]
     public async Task Silence_is_an_outage_only_after_its_time()
     {
