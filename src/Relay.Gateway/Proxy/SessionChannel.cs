@@ -242,12 +242,14 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection? u
             _ => null,
         };
         var header = new AsciicastHeader(_setup.Columns, _setup.Rows, session.Time.GetUtcNow(), session.Title, command, _setup.Term);
+        void Fail(RecordingFailedException failure) =>
+            session.End(new Sessions.SessionEnd($"recording failed: {failure.Message}", "This session has to be recorded, and the recording failed."));
         var recorder = new ChannelRecorder(
-            new Sessions.SiloRecordingStore(session), session.NextRecording(), header, _setup.HasTerminal, session.Recording.Input, session.Time,
+            new Sessions.SiloRecordingStore(session, Fail), session.NextRecording(), header, _setup.HasTerminal, session.Recording.Input, session.Time,
             failure =>
             {
                 context.Metrics.OnRecordingFailed();
-                session.End(new Sessions.SessionEnd($"recording failed: {failure.Message}", "This session has to be recorded, and the recording failed."));
+                Fail(failure);
             });
         if (command is not null)
         {

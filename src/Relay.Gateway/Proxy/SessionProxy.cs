@@ -15,7 +15,8 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
     private static readonly TimeSpan s_failureGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_lastData = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan s_lastRecords = TimeSpan.FromSeconds(20);
+    // Longer than anything is tried: two of a channel's chunks may be left.
+    private static readonly TimeSpan s_lastRecords = (2 * Delivery.LongLimit) + TimeSpan.FromSeconds(10);
 
     private readonly ProxyContext _context = new(session, new ChannelPermit.Authority(session, metrics), metrics);
     private readonly TaskSet _channels = new();

@@ -17,7 +17,7 @@ internal sealed partial class SessionClosing(LiveSessions live, GatewayMetrics m
         try
         {
             var request = new EndSessionRequest(end.Outcome, session.BytesUp, session.BytesDown);
-            await Delivery.RetryAsync(session, silo => silo.EndSessionAsync(session.Id, request, CancellationToken.None));
+            await Delivery.RetryForLongAsync(session, silo => silo.EndSessionAsync(session.Id, request, CancellationToken.None), late => LogEndIsLate(logger, session.Id, late.Message));
         }
         catch (GridException e)
         {
@@ -28,6 +28,9 @@ internal sealed partial class SessionClosing(LiveSessions live, GatewayMetrics m
 
     [LoggerMessage(EventId = 3202, Level = LogLevel.Information, Message = "session ended")]
     private static partial void LogEnded(ILogger logger, Guid session, string outcome, long bytesUp, long bytesDown);
+
+    [LoggerMessage(EventId = 3206, Level = LogLevel.Warning, Message = "no silo takes the end of a session; it is tried on")]
+    private static partial void LogEndIsLate(ILogger logger, Guid session, string detail);
 
     [LoggerMessage(EventId = 3205, Level = LogLevel.Warning, Message = "the end of a session could not be delivered")]
     private static partial void LogEndNotDelivered(ILogger logger, Guid session, string detail);

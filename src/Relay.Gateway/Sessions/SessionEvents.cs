@@ -48,11 +48,18 @@ internal sealed class SessionEvents(GatewaySession session)
     {
         try
         {
-            await Delivery.RetryAsync(session, silo => silo.ReportEventAsync(session.Id, request, CancellationToken.None));
+            if (session.Recording.Enabled)
+            {
+                await Delivery.RetryForLongAsync(session, Send, Fail);
+            }
+            else
+            {
+                await Delivery.RetryAsync(session, Send);
+            }
         }
         catch (GridException e) when (session.Recording.Enabled)
         {
-            session.End(new SessionEnd($"recording failed: {e.Message}", "This session has to be recorded, and an event of it could not be stored."));
+            Fail(e);
         }
         catch (GridException)
         {
@@ -62,5 +69,9 @@ internal sealed class SessionEvents(GatewaySession session)
         {
             _places.Release();
         }
+
+        Task Send(SiloLink silo) => silo.ReportEventAsync(session.Id, request, CancellationToken.None);
+
+        void Fail(GridException e) => session.End(new SessionEnd($"recording failed: {e.Message}", "This session has to be recorded, and an event of it could not be stored."));
     }
 }
