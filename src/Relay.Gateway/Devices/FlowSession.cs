@@ -20,6 +20,7 @@ internal sealed class FlowSession(SiloLink silo, ISiloFallback fallback, OpenFlo
             end.Cause switch
             {
                 FlowEndCause.Completed => "closed",
+                FlowEndCause.Idle => "idle",
                 FlowEndCause.ByDevice => "closed by user",
                 FlowEndCause.ByTarget when wasLost => "the way to the target was lost",
                 FlowEndCause.ByTarget => "target closed the connection",

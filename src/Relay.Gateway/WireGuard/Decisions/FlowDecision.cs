@@ -64,8 +64,11 @@ internal readonly record struct FlowEnd(FlowEndCause Cause, long BytesUp, long B
 
 internal enum FlowEndCause
 {
-    /// <summary>Both sides had finished; of UDP, the target's, or nothing moved for the idle time.</summary>
+    /// <summary>Both sides had finished; of UDP, the target's.</summary>
     Completed,
+
+    /// <summary>Of UDP: nothing moved for the idle time.</summary>
+    Idle,
 
     /// <summary>The device reset the connection, or says that nobody takes the datagrams.</summary>
     ByDevice,

@@ -58,8 +58,8 @@ internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint d
         var cause = await ended;
         await over.CancelAsync();
         await Task.WhenAll(up, down, late);
-        if (Idle.IsCancellationRequested) cause = FlowEndCause.Completed;
-        else if (revoked.IsCancellationRequested) cause = FlowEndCause.Revoked;
+        if (revoked.IsCancellationRequested) cause = FlowEndCause.Revoked;
+        else if (Idle.IsCancellationRequested) cause = FlowEndCause.Idle;
         return new FlowEnd(cause, Volatile.Read(ref _bytesUp), Volatile.Read(ref _bytesDown));
     }
 

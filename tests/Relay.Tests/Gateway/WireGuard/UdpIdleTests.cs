@@ -62,7 +62,7 @@ public sealed class UdpIdleTests
         Assert.False(pipe.Ended.Task.IsCompleted);
 
         time.Advance(TimeSpan.FromSeconds(70));
-        Assert.Equal(new FlowEnd(FlowEndCause.Completed, 12, 4), await pipe.Ended.Task.WaitAsync(s_patience, Cancellation));
+        Assert.Equal(new FlowEnd(FlowEndCause.Idle, 12, 4), await pipe.Ended.Task.WaitAsync(s_patience, Cancellation));
         await Eventually.TrueAsync(() => admission.Count(FlowProtocol.Udp) == 0, "the flow has left");
         Assert.True(pipe.IsDisposed);
 
