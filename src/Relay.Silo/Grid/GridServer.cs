@@ -205,7 +205,7 @@ internal sealed partial class GridServer : IHostedService, IAsyncDisposable
         }
         catch (SpoolFullException e) when (!context.Response.HasStarted)
         {
-            await GridReply.RefuseAsync(context, StatusCodes.Status507InsufficientStorage, "spool_full", $"the database cannot be reached and {e.Message}");
+            await GridReply.RefuseAsync(context, StatusCodes.Status507InsufficientStorage, "spool_full", $"the database does not take this now and {e.Message}");
         }
         catch (Exception e)
         {
