@@ -211,7 +211,7 @@ internal sealed partial class GatewayRuntime(GatewayOptions options, GatewayToke
         }
     }
 
-    private GatewayHello Introduce() => new(options.Name, Version, options.SshAdvertise ?? _listener!.LocalEndPoint.ToString(), WireGuardAddress);
+    private GatewayHello Introduce() => new(options.Name, Version, options.SshAdvertise ?? _listener!.LocalEndPoint.ToString(), WireGuardAddress, _tunnel is null ? 0 : options.WireGuard!.Mtu);
 
     // Null unless it runs: devices are not to be sent to a gateway where it could not be had.
     private string? WireGuardAddress => _tunnel is not { } tunnel ? null : options.WireGuard!.Advertise ?? Reachable(tunnel.LocalEndPoint);

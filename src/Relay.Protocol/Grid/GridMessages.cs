@@ -10,7 +10,8 @@ namespace Relay.Protocol.Grid;
 /// <param name="Version">Software version, for the record only.</param>
 /// <param name="SshAddress">"host:port" that users dial.</param>
 /// <param name="WireGuardAddress">"host:port" that devices send to; null: WireGuard is off.</param>
-public sealed record GatewayHello(string Gateway, string Version, string SshAddress, string? WireGuardAddress = null);
+/// <param name="WireGuardMtu">Longest packet inside its tunnels in bytes, 1280 to 9000; 0: it does not say.</param>
+public sealed record GatewayHello(string Gateway, string Version, string SshAddress, string? WireGuardAddress = null, int WireGuardMtu = 0);
 
 /// <summary>Answer to <see cref="GatewayHello"/>.</summary>
 /// <param name="SshHostKey">OpenSSH private key (PEM): the one host key all gateways of the grid present.</param>

@@ -33,6 +33,9 @@ internal sealed record DeviceNetwork(IReadOnlyList<IPNetwork> Devices, IReadOnly
     /// <summary>A socket's addresses within its organization; the IPv4 range is full long before the IPv6 one.</summary>
     public IReadOnlyList<IPAddress> OfSocket(int index) => At(Resources, index);
 
+    /// <summary>The same text for the same network, for people and to compare.</summary>
+    public override string ToString() => $"devices {string.Join(',', Devices.Select(d => d.ToString()).Order(StringComparer.Ordinal))}, sockets {string.Join(',', Resources.Select(r => r.ToString()).Order(StringComparer.Ordinal))}, names *.{Suffix}";
+
     private static IPAddress[] At(IReadOnlyList<IPNetwork> ranges, int index) => [.. ranges.Where(r => index > 0 && index <= Last(r)).Select(r => At(r, index))];
 
     // The last IPv4 address of a range is a broadcast to some systems. More than 2^31 places nobody needs.

@@ -63,6 +63,12 @@ internal sealed partial class GatewayRoutes(
             return;
         }
 
+        if (hello.WireGuardMtu is not (0 or (>= 1280 and <= 9000)))
+        {
+            await GridReply.RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_mtu", "wire_guard_mtu is 1280 to 9000, or 0");
+            return;
+        }
+
         hello = hello with { Version = PlainText.Clean(hello.Version, 100) };
         if (!_hellos.TryGetValue(name, out var former) || former != hello)
         {
@@ -195,7 +201,7 @@ internal sealed partial class GatewayRoutes(
         try
         {
             if (store.Reachable && _hellos.TryGetValue(gateway, out var hello))
-                await directory.GatewaySeenAsync(gateway, hello.SshAddress, hello.WireGuardAddress ?? "", hello.Version, self.Address, cancellationToken);
+                await directory.GatewaySeenAsync(gateway, hello.SshAddress, hello.WireGuardAddress ?? "", hello.WireGuardMtu, hello.Version, self.Address, cancellationToken);
         }
         catch (Exception e) when (StoreErrors.IsOutage(e))
         {

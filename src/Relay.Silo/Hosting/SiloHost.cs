@@ -129,6 +129,7 @@ internal sealed partial class SiloHost : IAsyncDisposable
 
         // Each is started when the one before it serves; the API's own server comes last.
         builder.Services.AddControlPlane(control);
+        builder.Services.AddNetworkAgreement();
         builder.AddGrains(options, endpoints);
         builder.Services
             .AddFencing()

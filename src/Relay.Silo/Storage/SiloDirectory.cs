@@ -19,20 +19,21 @@ internal sealed class SiloDirectory(NpgsqlDataSource database, StoreHealth healt
 
     /// <summary>A gateway spoke to this silo. Call at its introduction and then every few seconds.</summary>
     /// <param name="wireguardAddress">"host:port" that devices send to; empty: it has no WireGuard.</param>
+    /// <param name="wireguardMtu">Of its tunnels, in bytes; 0: it does not say.</param>
     /// <param name="silo">This silo's advertised grid address.</param>
-    public Task GatewaySeenAsync(string name, string sshAddress, string wireguardAddress, string version, string silo, CancellationToken cancellationToken) => health.RunAsync(async cancellation =>
+    public Task GatewaySeenAsync(string name, string sshAddress, string wireguardAddress, int wireguardMtu, string version, string silo, CancellationToken cancellationToken) => health.RunAsync(async cancellation =>
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(new CommandDefinition("""
             WITH known AS (
-              INSERT INTO gateway (name, ssh_address, wireguard_address, version, silo) VALUES (@name, @sshAddress, @wireguardAddress, @version, @silo)
-              ON CONFLICT (name) DO UPDATE SET ssh_address = excluded.ssh_address, wireguard_address = excluded.wireguard_address, version = excluded.version, silo = excluded.silo, last_seen_at = now()
+              INSERT INTO gateway (name, ssh_address, wireguard_address, wireguard_mtu, version, silo) VALUES (@name, @sshAddress, @wireguardAddress, @wireguardMtu, @version, @silo)
+              ON CONFLICT (name) DO UPDATE SET ssh_address = excluded.ssh_address, wireguard_address = excluded.wireguard_address, wireguard_mtu = excluded.wireguard_mtu, version = excluded.version, silo = excluded.silo, last_seen_at = now()
             ), forgotten AS (
               DELETE FROM gateway_sighting WHERE last_seen_at < now() - interval '1 day'
             )
             INSERT INTO gateway_sighting (name, silo) VALUES (@name, @silo)
             ON CONFLICT (name, silo) DO UPDATE SET last_seen_at = now()
-            """, new { name, sshAddress, wireguardAddress, version, silo }, cancellationToken: cancellation));
+            """, new { name, sshAddress, wireguardAddress, wireguardMtu, version, silo }, cancellationToken: cancellation));
     }, cancellationToken);
 
     /// <summary>A gateway does not listen to this silo any more; unless another one has it, it is not listed until it speaks again.</summary>
@@ -54,8 +55,8 @@ internal sealed class SiloDirectory(NpgsqlDataSource database, StoreHealth healt
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         var rows = await connection.QueryAsync<GatewayRow>(new CommandDefinition("""
-            SELECT name, ssh_address, wireguard_address, version, silo, last_seen_at FROM (
-              SELECT g.name, g.ssh_address, g.wireguard_address, g.version, g.silo, greatest(g.last_seen_at, (SELECT max(s.last_seen_at) FROM gateway_sighting s WHERE s.name = g.name)) AS last_seen_at
+            SELECT name, ssh_address, wireguard_address, wireguard_mtu, version, silo, last_seen_at FROM (
+              SELECT g.name, g.ssh_address, g.wireguard_address, g.wireguard_mtu, g.version, g.silo, greatest(g.last_seen_at, (SELECT max(s.last_seen_at) FROM gateway_sighting s WHERE s.name = g.name)) AS last_seen_at
               FROM gateway g) seen
             WHERE last_seen_at > now() - interval '1 minute' ORDER BY last_seen_at DESC, name
             """, cancellationToken: cancellationToken));
@@ -87,6 +88,8 @@ internal sealed record GatewayRow
     public string SshAddress { get; init; } = "";
 
     public string WireguardAddress { get; init; } = "";
+
+    public int WireguardMtu { get; init; }
 
     public string Version { get; init; } = "";
 

@@ -19,8 +19,8 @@ internal sealed class DeviceRow
                a.address_index, s.last_handshake_at, s.endpoint, s.gateway, s.bytes_up, s.bytes_down
         """ + From;
 
-    // What fits into an Ethernet frame, also over IPv6.
-    private const int Mtu = 1420;
+    // What fits into an Ethernet frame, also over IPv6: of a gateway that does not say.
+    private const int UsualMtu = 1420;
 
     // What most routers remember a silent UDP flow for, and a little less.
     private const int KeepaliveSeconds = 25;
@@ -76,7 +76,8 @@ internal sealed class DeviceRow
             AllowedIps = [.. network.Resources.Select(r => r.ToString()), .. network.Own.Select(Whole)],
             Dns = [.. network.Own.Select(a => a.ToString())],
             DnsSuffix = network.Suffix,
-            Mtu = Mtu,
+            // Its file is good at every gateway.
+            Mtu = gateways.Where(g => g.WireguardMtu > 0).Select(g => g.WireguardMtu).DefaultIfEmpty(UsualMtu).Min(),
             PersistentKeepaliveSeconds = KeepaliveSeconds,
         },
     };

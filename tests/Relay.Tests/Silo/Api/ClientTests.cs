@@ -72,9 +72,9 @@ public sealed class ClientTests(ApiHost host) : IClassFixture<ApiHost>
     public async Task Gateways_are_those_heard_of_lately_with_one_host_key()
     {
         var directory = (SiloDirectory)host.Services.GetService(typeof(SiloDirectory))!;
-        await directory.GatewaySeenAsync("gw-1", "gw1.example.test:2222", "", "0.1.0", "silo:7443", Cancel);
-        await directory.GatewaySeenAsync("gw-gone", "gone.example.test:2222", "", "0.1.0", "silo:7443", Cancel);
-        await directory.GatewaySeenAsync("gw-1", "moved.example.test:2222", "", "0.1.0", "silo:7443", Cancel);
+        await directory.GatewaySeenAsync("gw-1", "gw1.example.test:2222", "", 0, "0.1.0", "silo:7443", Cancel);
+        await directory.GatewaySeenAsync("gw-gone", "gone.example.test:2222", "", 0, "0.1.0", "silo:7443", Cancel);
+        await directory.GatewaySeenAsync("gw-1", "moved.example.test:2222", "", 0, "0.1.0", "silo:7443", Cancel);
         await using (var connection = await host.Database.DataSource.OpenConnectionAsync(Cancel))
         {
             await connection.ExecuteAsync("""
@@ -94,15 +94,15 @@ public sealed class ClientTests(ApiHost host) : IClassFixture<ApiHost>
     {
         var directory = (SiloDirectory)host.Services.GetService(typeof(SiloDirectory))!;
         async Task<bool> ListedAsync() => (await directory.GatewaysAsync(Cancel)).Any(g => g.Name == "gw-2");
-        await directory.GatewaySeenAsync("gw-2", "gw2.example.test:2222", "", "0.1.0", "silo-a:7443", Cancel);
-        await directory.GatewaySeenAsync("gw-2", "gw2.example.test:2222", "", "0.1.0", "silo-b:7443", Cancel);
+        await directory.GatewaySeenAsync("gw-2", "gw2.example.test:2222", "", 0, "0.1.0", "silo-a:7443", Cancel);
+        await directory.GatewaySeenAsync("gw-2", "gw2.example.test:2222", "", 0, "0.1.0", "silo-b:7443", Cancel);
 
         // The silo that wrote last, as one does that is declared dead while it stands still.
         await directory.GatewayGoneAsync("gw-2", "silo-b:7443", Cancel);
         Assert.True(await ListedAsync());
         await directory.GatewayGoneAsync("gw-2", "silo-a:7443", Cancel);
         Assert.False(await ListedAsync());
-        await directory.GatewaySeenAsync("gw-2", "gw2.example.test:2222", "", "0.1.0", "silo-a:7443", Cancel);
+        await directory.GatewaySeenAsync("gw-2", "gw2.example.test:2222", "", 0, "0.1.0", "silo-a:7443", Cancel);
         Assert.True(await ListedAsync());
         await directory.GatewayGoneAsync("gw-2", "silo-a:7443", Cancel);
     }

@@ -16,8 +16,8 @@ public sealed class DevicesTests(ApiHost host) : IClassFixture<ApiHost>
     public async Task A_device_is_made_shown_renamed_and_revoked_by_its_user_and_its_answer_is_a_whole_configuration()
     {
         var directory = new SiloDirectory(host.Database.DataSource, (StoreHealth)host.Services.GetService(typeof(StoreHealth))!);
-        await directory.GatewaySeenAsync("gw-wg", "gw.example.test:2222", "gw.example.test:32442", "0.1.0", "silo:7443", Cancel);
-        await directory.GatewaySeenAsync("gw-plain", "other.example.test:2222", "", "0.1.0", "silo:7443", Cancel);
+        await directory.GatewaySeenAsync("gw-wg", "gw.example.test:2222", "gw.example.test:32442", 1380, "0.1.0", "silo:7443", Cancel);
+        await directory.GatewaySeenAsync("gw-plain", "other.example.test:2222", "", 0, "0.1.0", "silo:7443", Cancel);
         var user = await host.UserAsync("client");
         var key = Key();
         var created = await user.PostAsync("/devices", new JsonObject { ["name"] = "Laptop", ["public_key"] = key, ["preshared_key"] = Key() });
@@ -28,7 +28,7 @@ public sealed class DevicesTests(ApiHost host) : IClassFixture<ApiHost>
         Assert.Equal("""[{"name":"gw-wg","address":"gw.example.test:32442"}]""", configuration["gateways"]!.ToJsonString());
         Assert.Equal("""["100.126.0.0/16","fd62:6f72:6465:7231::/64","100.124.100.100/32","fd62:6f72:6465:7230::6464/128"]""", configuration["allowed_ips"]!.ToJsonString());
         Assert.Equal("""["100.124.100.100","fd62:6f72:6465:7230::6464"]""", configuration["dns"]!.ToJsonString());
-        Assert.Equal(("relay", 1420, 25), (configuration["dns_suffix"]!.GetValue<string>(), configuration["mtu"]!.GetValue<int>(), configuration["persistent_keepalive_seconds"]!.GetValue<int>()));
+        Assert.Equal(("relay", 1380, 25), (configuration["dns_suffix"]!.GetValue<string>(), configuration["mtu"]!.GetValue<int>(), configuration["persistent_keepalive_seconds"]!.GetValue<int>()));
         Assert.Matches("""^\["100\.124\.\d+\.\d+/32","fd62:6f72:6465:7230::[0-9a-f]+/128"\]$""", configuration["addresses"]!.ToJsonString());
 
         var id = created.Json["device_id"]!.GetValue<Guid>();

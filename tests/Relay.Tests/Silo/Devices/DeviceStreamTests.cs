@@ -21,11 +21,13 @@ public sealed class DeviceStreamTests(SiloFixture fixture) : IClassFixture<SiloF
     public async Task A_gateway_hears_of_all_devices_and_then_of_each_change_and_the_grids_key_comes_with_the_welcome()
     {
         var gateway = _silo.Gateway("gw-devices");
-        var welcome = await gateway.AskAsync(GridRoutes.Hello, new GatewayHello("gw-devices", "1", "gw:22", "gw.example.com:32442"), GridJson.Default.GatewayHello, GridJson.Default.GatewayWelcome);
+        var welcome = await gateway.AskAsync(GridRoutes.Hello, new GatewayHello("gw-devices", "1", "gw:22", "gw.example.com:32442", 1300), GridJson.Default.GatewayHello, GridJson.Default.GatewayWelcome);
         Assert.Equal(Convert.ToBase64String(_silo.Authorities.WireGuardKey.Span), welcome.WireGuard!.PrivateKey);
         Assert.Equal(("100.124.0.0/16,fd62:6f72:6465:7230::/64", "100.126.0.0/16,fd62:6f72:6465:7231::/64", "relay"), (string.Join(',', welcome.WireGuard.Devices), string.Join(',', welcome.WireGuard.Resources), welcome.WireGuard.Suffix));
-        Assert.Equal("gw.example.com:32442", await _silo.QueryAsync<string>("SELECT wireguard_address FROM gateway WHERE name = 'gw-devices'"));
+        Assert.Equal("gw.example.com:32442 1300", await _silo.QueryAsync<string>("SELECT wireguard_address || ' ' || wireguard_mtu FROM gateway WHERE name = 'gw-devices'"));
         using (var refused = await gateway.PostAsync(GridRoutes.Hello, new GatewayHello("gw-devices", "1", "gw:22", "nowhere"), GridJson.Default.GatewayHello))
+            Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        using (var refused = await gateway.PostAsync(GridRoutes.Hello, new GatewayHello("gw-devices", "1", "gw:22", "gw.example.com:32442", 1279), GridJson.Default.GatewayHello))
             Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
 
         var user = await _silo.AddUserAsync();
