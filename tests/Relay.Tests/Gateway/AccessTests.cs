@@ -82,7 +82,8 @@ public sealed class AccessTests
     public async Task A_preface_names_the_socket_and_the_key_still_decides()
     {
         await using var host = await GatewayHost.StartAsync();
-        var proxy = $"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{host.Gateway.SshEndPoint.Port}; printf \"RELAY-1.0 db-host\\r\\n\" >&3; cat <&3 & exec cat >&3'";
+        // It outlives the client's hang-up for as long as it has something to say, and leaves nobody behind who holds the connection.
+        var proxy = $"bash -c 'trap \"\" HUP; exec 3<>/dev/tcp/127.0.0.1/{host.Gateway.SshEndPoint.Port}; printf \"RELAY-1.0 db-host\\r\\n\" >&3; cat <&3 & cat >&3; kill $!'";
         var result = await host.SshAsync(["-o", $"ProxyCommand={proxy}"], ["echo", "through"], login: "ubuntu");
         Assert.Equal("through\n", result.Text);
         Assert.Equal(("db-host", "ubuntu"), Assert.Single(host.Silo.Opened.Select(o => (o.Socket, o.UpstreamUser))));
