@@ -18,6 +18,8 @@ need wireguard-go wireguard-go
 need jq jq
 need dig bind9-dnsutils
 need iperf3 iperf3
+need qrencode qrencode
+need zbarimg zbar-tools
 [ -x "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1)" ] || packages+=(postgresql)
 [ -n "$(ls /usr/lib/*-linux-gnu/faketime/libfaketime.so.1 2>/dev/null)" ] || packages+=(libfaketime)
 [ ${#packages[@]} -eq 0 ] && exit 0

@@ -1,4 +1,6 @@
+using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Relay.Protocol.WireGuard;
 using Relay.TestKit;
 using Relay.TestKit.Processes;
@@ -107,6 +109,39 @@ public sealed class DeviceCommandTests(OneSilo site) : IDisposable
         Assert.Contains("--qr needs the program qrencode", without.Stderr, StringComparison.Ordinal);
         foreach (var name in new[] { "tablet", "phone" })
             await site.Grid.RelayAsync("device", "revoke", name);
+    }
+
+    [Fact]
+    public async Task A_phone_that_scans_the_code_has_the_devices_whole_configuration()
+    {
+        var shown = await site.Grid.RelayAsync("device", "add", "scanned", "--qr");
+        using var scanned = WgQuickConfiguration.Parse(await ScanAsync(shown));
+        var device = await site.Grid.RelayJsonAsync("device", "show", "scanned");
+        Assert.Equal(device.GetProperty("public_key").GetString(), WireGuardPrivateKey.PublicKey(scanned.PrivateKey).ToString());
+        Assert.Equal(Strings(device.GetProperty("configuration"), "addresses"), scanned.Addresses.Select(a => a.ToString()));
+        Assert.Equal(device.GetProperty("configuration").GetProperty("public_key").GetString(), Assert.Single(scanned.Peers).PublicKey.ToString());
+        await site.Grid.RelayAsync("device", "revoke", "scanned");
+    }
+
+    /// <summary>Reads a code off a terminal, where each character is two modules, one above the other: what is printed is light.</summary>
+    private async Task<string> ScanAsync(string terminal)
+    {
+        const int Scale = 4;
+        var lines = Regex.Replace(terminal, @"\x1b\[[0-9;]*m", "").Split('\n').Where(l => l.Length > 20 && l.All(c => " █▀▄".Contains(c, StringComparison.Ordinal))).ToArray();
+        var width = lines.Max(l => l.Length) * Scale;
+        // A grey map, netpbm's P5: a row of text, then a byte for each pixel.
+        var image = new List<byte>(Encoding.ASCII.GetBytes($"P5 {width} {lines.Length * 2 * Scale} 255\n"));
+        foreach (var row in lines.SelectMany(l => (string[])[l.Replace('▀', '█').Replace('▄', ' '), l.Replace('▄', '█').Replace('▀', ' ')]))
+        {
+            for (var repeat = 0; repeat < Scale; repeat++)
+                image.AddRange(Enumerable.Range(0, width).Select(x => row.ElementAtOrDefault(x / Scale) == '█' ? (byte)255 : (byte)0));
+        }
+
+        var file = _files.File("code.pgm");
+        await File.WriteAllBytesAsync(file, [.. image], Cancel);
+        var scan = await Command.RunAsync("zbarimg", ["--quiet", "--raw", "--oneshot", file]);
+        Assert.True(scan.ExitCode == 0, $"{scan}\n{terminal}");
+        return scan.Text;
     }
 
     private static string[] Strings(JsonElement element, string name) => [.. element.GetProperty(name).EnumerateArray().Select(e => e.GetString()!)];
