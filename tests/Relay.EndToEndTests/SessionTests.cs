@@ -64,7 +64,7 @@ public sealed class SessionTests(OneSilo site)
         await using var live = await LiveSession.StartAsync(site.Grid, "killed.relay");
         var id = (await site.LastSessionAsync("killed")).GetProperty("session_id").GetString()!;
         await site.Grid.RelayAsync("session", "kill", id);
-        Assert.Equal(255, await live.Process.WaitForExitAsync(TimeSpan.FromSeconds(10)));
+        Assert.Equal(255, await live.Process.WaitForExitAsync(TimeSpan.FromSeconds(60)));
         var session = await site.RecordedSessionAsync("killed");
         Assert.True(session.GetProperty("killed").GetBoolean());
         Assert.Contains("admin@relay.local", session.GetProperty("killed_by").GetString()!, StringComparison.Ordinal);

@@ -48,7 +48,7 @@ public sealed class ThreeSilosTests(ThreeSilosTests.ThreeSilos site) : IClassFix
             await using var live = await LiveSession.StartAsync(Grid, "far-1.relay");
             var killed = await Grid.CliOnAsync(silo, "session", "kill", "--socket", "far-1");
             Assert.True(killed.ExitCode == 0, killed.ToString());
-            Assert.Equal(255, await live.Process.WaitForExitAsync(TimeSpan.FromSeconds(10)));
+            Assert.Equal(255, await live.Process.WaitForExitAsync(TimeSpan.FromSeconds(60)));
         }
     }
 
@@ -58,7 +58,7 @@ public sealed class ThreeSilosTests(ThreeSilosTests.ThreeSilos site) : IClassFix
         var third = Grid.Silos[2];
         await using var live = await LiveSession.StartAsync(Grid, "far-2.relay");
         Assert.Equal(0, (await Grid.CliOnAsync(third, "policy", "update", "default-org-policy", "--org-wide", "false")).ExitCode);
-        Assert.NotEqual(0, await live.Process.WaitForExitAsync(TimeSpan.FromSeconds(10)));
+        Assert.NotEqual(0, await live.Process.WaitForExitAsync(TimeSpan.FromSeconds(60)));
         Assert.Equal(255, (await Grid.SshAsync("far-2.relay", "true")).ExitCode);
         Assert.Equal(0, (await Grid.CliOnAsync(third, "policy", "update", "default-org-policy", "--org-wide", "true")).ExitCode);
         Assert.Equal(0, (await Grid.SshAsync("far-2.relay", "true")).ExitCode);

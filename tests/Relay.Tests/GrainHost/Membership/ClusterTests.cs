@@ -146,7 +146,7 @@ public sealed class ClusterTests
         Assert.Equal(1, await grain.CountAsync());
         Assert.NotEqual("three", await grain.WhereAsync());
         // The frozen one may still read the table.
-        await evicted.Task.WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System, Cancel);
+        await evicted.Task.WaitAsync(TimeSpan.FromSeconds(40), TimeProvider.System, Cancel);
         cluster.Thaw("three");
         await Eventually.TrueAsync(() => silos[2].Host.ActivationCount == 0, "it has let go its grains");
         await Assert.ThrowsAsync<SiloUnavailableException>(() => silos[2].Grains.GetGrain<ILifeGrain>(key).CountAsync());

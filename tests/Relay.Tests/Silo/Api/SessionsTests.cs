@@ -178,7 +178,7 @@ internal sealed class NotificationListener : IAsyncDisposable
     public async Task<string> NextAsync()
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        deadline.CancelAfter(TimeSpan.FromSeconds(10));
+        deadline.CancelAfter(TimeSpan.FromSeconds(40));
         while (_heard.Count == 0)
             await _connection.WaitAsync(deadline.Token);
         return _heard.Dequeue();

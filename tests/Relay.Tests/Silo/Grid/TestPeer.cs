@@ -14,7 +14,7 @@ namespace Relay.Tests.Silo.Grid;
 /// <summary>A client of a silo's grid port, with whatever certificate it has.</summary>
 internal sealed class TestPeer : IDisposable
 {
-    private static readonly TimeSpan OpenDeadline = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan OpenDeadline = TimeSpan.FromSeconds(40);
     private readonly HttpClient _client;
 
     /// <param name="context">What it presents; null: nothing.</param>

@@ -8,7 +8,7 @@ namespace Relay.Tests.Silo.Sessions;
 public sealed class RevocationTests(SiloFixture fixture) : IClassFixture<SiloFixture>
 {
     // The objective is a second (measured in bench); a busy machine may be late, a lost revocation never comes.
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(40);
     private readonly TestSilo _silo = fixture.Silo;
 
     public static TheoryData<string, string> Writes => new()
@@ -67,7 +67,7 @@ public sealed class RevocationTests(SiloFixture fixture) : IClassFixture<SiloFix
         using var control = await scene.Gateway.ControlAsync(scene.Session);
         var ordered = scene.OrderToEndAsync(control);
         await _silo.WriteAsync("DELETE FROM policy WHERE policy_id = @Policy", new { scene.Policy }, notify: false);
-        await ordered.WaitAsync(TimeSpan.FromSeconds(5), TimeProvider.System, TestContext.Current.CancellationToken);
+        await ordered.WaitAsync(Limit, TimeProvider.System, TestContext.Current.CancellationToken);
     }
 
     [Fact]
