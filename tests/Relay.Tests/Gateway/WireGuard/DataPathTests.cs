@@ -178,7 +178,7 @@ public sealed class DataPathTests
         site.ServeEcho();
         var client = await site.AddClientAsync();
         await EchoUdpAsync(client, TunnelSite.Resource, 10);
-        await site.Host.WaitForLineAsync($"ended Udp {TunnelSite.Resource}:7 Completed up=10 down=10");
+        await site.Host.WaitForLineAsync($"ended Udp {TunnelSite.Resource}:7 Idle up=10 down=10");
 
         await using var one = await client.ConnectAsync(TunnelSite.Resource, TunnelSite.EchoPort);
         await using var two = await client.ConnectAsync(TunnelSite.Resource, TunnelSite.EchoPort);
