@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -15,6 +16,7 @@ using Relay.Silo.LocalSnapshots;
 using Relay.Silo.Recordings;
 using Relay.Silo.Sessions;
 using Relay.Silo.Snapshots;
+using Relay.Silo.Storage;
 
 namespace Relay.Silo.Hosting;
 
@@ -26,17 +28,19 @@ internal sealed partial class SiloHost : IAsyncDisposable
 {
     // After the drain, for the rest.
     private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_pauseBeforeNext = TimeSpan.FromMilliseconds(250);
 
     private readonly WebApplication _app;
     private readonly ControlPlane _control;
     private readonly SiloEndpoints _endpoints;
     private int _disposed;
 
-    private SiloHost(WebApplication app, ControlPlane control, SiloEndpoints endpoints)
+    private SiloHost(WebApplication app, ControlPlane control, SiloEndpoints endpoints, string? firstPassword)
     {
         _app = app;
         _control = control;
         _endpoints = endpoints;
+        FirstPassword = firstPassword;
     }
 
     public IServiceProvider Services => _app.Services;
@@ -48,14 +52,37 @@ internal sealed partial class SiloHost : IAsyncDisposable
     public string ApiAddress => _app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
 
     /// <summary>The first administrator's password, when this start set the grid up; null: it was done before.</summary>
-    public string? FirstPassword => _control.FirstPassword;
+    public string? FirstPassword { get; }
 
-    /// <summary>Opens database and keys, starts everything, and returns when the silo serves.</summary>
+    /// <summary>
+    /// Opens database and keys, starts everything, and returns when the silo serves. A store that is lost meanwhile has it start anew, as one
+    /// that is started without it.
+    /// </summary>
     /// <param name="configure">Changes services; for tests.</param>
-    /// <exception cref="Storage.StorageException">Database or keys cannot be used.</exception>
+    /// <exception cref="StorageException">Database or keys cannot be used.</exception>
     /// <exception cref="IOException">An address cannot be listened on.</exception>
     /// <exception cref="OperationCanceledException">The process was told to end while it waited for the store.</exception>
     public static async Task<SiloHost> StartAsync(SiloOptions options, TimeProvider time, Action<IServiceCollection>? configure, CancellationToken cancellationToken)
+    {
+        // Shown by the start that succeeds.
+        var firstPassword = new StrongBox<string?>();
+        while (true)
+        {
+            try
+            {
+                return await StartOnceAsync(options, time, configure, firstPassword, cancellationToken);
+            }
+            catch (Exception e) when (StoreErrors.IsOutage(e) && !cancellationToken.IsCancellationRequested)
+            {
+                using (var loggers = LoggerFactory.Create(logging => ConfigureLogging(logging, options)))
+                    LogStartsAnew(loggers.CreateLogger<SiloHost>(), e.Message);
+                await Task.Delay(s_pauseBeforeNext, time, cancellationToken);
+            }
+        }
+    }
+
+    private static async Task<SiloHost> StartOnceAsync(
+        SiloOptions options, TimeProvider time, Action<IServiceCollection>? configure, StrongBox<string?> firstPassword, CancellationToken cancellationToken)
     {
         var endpoints = SiloEndpoints.Bind(options);
         ControlPlane? control = null;
@@ -70,11 +97,12 @@ internal sealed partial class SiloHost : IAsyncDisposable
                     options, kestrel => ConfigureApi(kestrel, options), logging => ConfigureLogging(logging, options), time, cancellationToken);
             }
 
+            firstPassword.Value ??= control.FirstPassword;
             app = Build(options, endpoints, control, time, configure);
             if (!control.Start.IsActive)
                 await control.WriteGatewayTokenAsync(Path.Combine(options.StateDirectory, "gateway.token"), endpoints.Grid, cancellationToken);
             await app.StartAsync(cancellationToken);
-            var silo = new SiloHost(app, control, endpoints);
+            var silo = new SiloHost(app, control, endpoints, firstPassword.Value);
             silo.ReportReady();
             return silo;
         }
@@ -185,6 +213,9 @@ internal sealed partial class SiloHost : IAsyncDisposable
 #pragma warning disable SYSLIB1015 // The rest are fields of the line, not words of the message.
     [LoggerMessage(4401, LogLevel.Information, "silo ready")]
     private static partial void LogReady(ILogger logger, string api, string grid, string connectors, string name);
+
+    [LoggerMessage(4412, LogLevel.Warning, "the store was lost while the silo started; it starts anew: {Reason}")]
+    private static partial void LogStartsAnew(ILogger logger, string reason);
 
     [LoggerMessage(4402, LogLevel.Warning, "this ASP.NET Core is older than the first one without known holes in its HTTP server: update the runtime")]
     private static partial void LogOldRuntime(ILogger logger, Version running, Version needed);

@@ -2,6 +2,8 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Relay.Silo.History;
 using Relay.Silo.Hosting;
 using Relay.Silo.Storage;
@@ -77,6 +79,25 @@ public sealed class RestartTests
     }
 
     [Fact]
+    public async Task A_silo_that_loses_the_database_while_it_starts_starts_anew_and_joins_when_it_is_back()
+    {
+        await using var postgres = await PrivatePostgres.CreateAsync();
+        using var proxy = new StoreProxy(postgres.ConnectionString);
+        using var state = new TempDir("relay-restart-");
+        var cancel = TestContext.Current.CancellationToken;
+        var cut = new CutAtStart(proxy);
+        var starting = SiloHost.StartAsync(Options(state, proxy.ConnectionString), TimeProvider.System, services => services.AddHostedService(_ => cut), cancel);
+        await cut.Done.WaitAsync(TimeSpan.FromSeconds(40), TimeProvider.System, cancel);
+        proxy.Forward();
+        await using var silo = await starting;
+        using var client = new HttpClient { BaseAddress = new Uri(silo.ApiAddress) };
+        await Eventually.TrueAsync(async () => (await client.GetFromJsonAsync<JsonElement>("/health", cancel)).GetProperty("status").GetString() == "ok", "it has joined");
+        Assert.Equal(1, cut.Cuts);
+        // The grid was set up by the first of the two.
+        Assert.NotNull(silo.FirstPassword);
+    }
+
+    [Fact]
     public async Task What_a_silo_that_died_in_the_outage_had_acknowledged_is_delivered_by_its_next_start_and_once()
     {
         await using var outage = await OutageScene.StartAsync();
@@ -109,6 +130,33 @@ public sealed class RestartTests
         Assert.Equal("closed by user", await outage.Silo.QueryAsync<string>("SELECT outcome FROM session WHERE session_id = @session", new { session }));
         Assert.Equal(string.Concat(Enumerable.Range(0, 20).Select(i => $"line {i}\n")), await outage.ReadRecordingAsync(session));
         Assert.Equal(0, outage.Silo.Get<ParkedFacts>().Dropped);
+    }
+
+    /// <summary>Takes the database away when all other services have started, once.</summary>
+    private sealed class CutAtStart(StoreProxy proxy) : IHostedService
+    {
+        private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Done => _done.Task;
+
+        public int Cuts { get; private set; }
+
+        public Task StartAsync(CancellationToken cancellationToken)
+        {
+            if (!_done.Task.IsCompleted)
+            {
+                proxy.Refuse();
+                Cuts++;
+            }
+
+            return Task.CompletedTask;
+        }
+
+        public Task StopAsync(CancellationToken cancellationToken)
+        {
+            _done.TrySetResult();
+            return Task.CompletedTask;
+        }
     }
 
     private static SiloOptions Options(TempDir state, string database)
