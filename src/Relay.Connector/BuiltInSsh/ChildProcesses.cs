@@ -12,6 +12,7 @@ internal sealed class ChildProcesses
     private static readonly Lazy<ChildProcesses> s_shared = new(() => new ChildProcesses());
 
     private readonly ConcurrentDictionary<int, TaskCompletionSource<ProcessEnd>> _running = new();
+    private readonly Lock _reaping = new();
     private readonly PosixSignalRegistration _registration;
 
     private ChildProcesses() => _registration = PosixSignalRegistration.Create(PosixSignal.SIGCHLD, _ => ReapAll());
@@ -35,12 +36,17 @@ internal sealed class ChildProcesses
 
     private void Reap(int pid)
     {
-        var result = Posix.WaitForProcess(pid, out var status, Posix.WNOHANG);
-        if (result == 0 || (result < 0 && Marshal.GetLastPInvokeError() == Posix.EINTR))
-            return;
-        if (!_running.TryRemove(pid, out var end))
-            return;
-        var signal = status & 0x7f;
-        end.SetResult(result < 0 ? new ProcessEnd(255, 0, false) : signal == 0 ? new ProcessEnd((status >> 8) & 0xff, 0, false) : new ProcessEnd(0, signal, (status & 0x80) != 0));
+        // One at a time: a child's end is told once, and who asks second would hear that there is no such child.
+        lock (_reaping)
+        {
+            if (!_running.TryGetValue(pid, out var end))
+                return;
+            var result = Posix.WaitForProcess(pid, out var status, Posix.WNOHANG);
+            if (result == 0 || (result < 0 && Marshal.GetLastPInvokeError() == Posix.EINTR))
+                return;
+            _running.TryRemove(pid, out _);
+            var signal = status & 0x7f;
+            end.SetResult(result < 0 ? new ProcessEnd(255, 0, false) : signal == 0 ? new ProcessEnd((status >> 8) & 0xff, 0, false) : new ProcessEnd(0, signal, (status & 0x80) != 0));
+        }
     }
 }
