@@ -63,8 +63,7 @@ internal sealed class Store : IAsyncDisposable
     /// <summary>As a crash of the primary: no goodbye to anybody.</summary>
     public async Task CrashAsync()
     {
-        foreach (var pid in await PidsAsync(Primary))
-            await TrySignalAsync("KILL", pid);
+        await KillAsync(Primary);
         await _servers[Primary].Ended;
     }
 
@@ -127,8 +126,7 @@ internal sealed class Store : IAsyncDisposable
             if (!server.HasExited)
                 await TrySignalAsync("QUIT", server.Id.ToString(System.Globalization.CultureInfo.InvariantCulture));
             await Task.WhenAny(server.Ended, Task.Delay(GoodbyeLimit, TimeProvider.System));
-            foreach (var pid in await PidsAsync(node))
-                await TrySignalAsync("KILL", pid);
+            await KillAsync(node);
             await server.DisposeAsync();
         }
     }
@@ -179,6 +177,16 @@ internal sealed class Store : IAsyncDisposable
     {
         var pids = await _network.PidsAsync(node);
         return [.. pids.Where(IsPostgres)];
+    }
+
+    // Until there is none: a server forks while it is looked at, and what it has forked holds its output.
+    private async Task KillAsync(string node)
+    {
+        while (await PidsAsync(node) is { Length: > 0 } pids)
+        {
+            foreach (var pid in pids)
+                await TrySignalAsync("KILL", pid);
+        }
     }
 
     private static bool IsPostgres(string pid)
