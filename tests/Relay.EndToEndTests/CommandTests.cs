@@ -110,6 +110,9 @@ public sealed class CommandTests(OneSilo site)
             Assert.True(r.Result.ExitCode == r.Number % 100, $"session {r.Number}: {r.Result}");
             Assert.Equal($"session {r.Number}\n", r.Result.Text);
         });
+
+        var few = await site.Grid.CliAsync("session", "ls", "--limit", "3");
+        Assert.Matches(@"^3 of \d{3,} are shown\.\n$", few.Stderr);
     }
 
     [Fact]

@@ -24,7 +24,7 @@ internal static class AuditCommands
                 ("actor", parsed.GetValue(actor)), ("type", parsed.GetValue(type)), ("resource", parsed.GetValue(resource)),
                 ("from", parsed.GetValue(from)), ("to", parsed.GetValue(to)), ("page_size", parsed.GetValue(limit).ToString(CultureInfo.InvariantCulture)));
             var page = await api.GetAsync(path, ApiJson.Default.AuditEventPage, cancellationToken);
-            context.Render.Table(page.Json, page.Value.List, "No audit events.",
+            context.Render.Page(page, "No audit events.",
                 new Column<AuditEvent>("TIME", e => e.PerformedAt.ToString("u")),
                 new Column<AuditEvent>("ACTION", e => e.ActionType),
                 new Column<AuditEvent>("ACTOR", e => e.ActorEmail),

@@ -17,7 +17,7 @@ internal static class ClientCommands
     private static Command Hosts() => new Command("hosts", "List the sockets you may reach").Alias("ls").Alias("list").OnApi(async (context, api, _, cancellationToken) =>
     {
         var page = await api.GetAsync(Commands.Query(ApiRoutes.ClientResources, ("page_size", "500")), ApiJson.Default.ClientResourcePage, cancellationToken);
-        context.Render.Table(page.Json, page.Value.List, "No socket that you may reach. Ask an administrator for a policy.",
+        context.Render.Page(page, "No socket that you may reach. Ask an administrator for a policy.",
             new Column<ClientResource>("NAME", r => r.Name),
             new Column<ClientResource>("TYPE", r => r.SocketType),
             new Column<ClientResource>("STATUS", r => r.Alive ? "online" : "offline"),

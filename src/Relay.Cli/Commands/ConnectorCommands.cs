@@ -22,7 +22,7 @@ internal static class ConnectorCommands
     private static Command List() => new Command("list", "List connectors").Alias("ls").OnApi(async (context, api, _, cancellationToken) =>
     {
         var page = await api.GetAsync(Commands.Query(ApiRoutes.Connectors, ("page_size", "500")), ApiJson.Default.ConnectorPage, cancellationToken);
-        context.Render.Table(page.Json, page.Value.List, "No connectors yet. Create one with: relay connector create --name NAME",
+        context.Render.Page(page, "No connectors yet. Create one with: relay connector create --name NAME",
             new Column<ConnectorResource>("CONNECTOR ID", c => c.ConnectorId.ToString()),
             new Column<ConnectorResource>("NAME", c => c.Name),
             new Column<ConnectorResource>("DESCRIPTION", c => c.Description),

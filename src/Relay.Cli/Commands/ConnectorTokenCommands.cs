@@ -32,7 +32,7 @@ internal static class ConnectorTokenCommands
         {
             var path = $"{ApiRoutes.Connectors}/{ApiClient.Segment(parsed.GetRequiredValue(connector))}/tokens";
             var page = await api.GetAsync(path, ApiJson.Default.ConnectorTokenPage, cancellationToken);
-            context.Render.Table(page.Json, page.Value.List, "No tokens. Create one with: relay connector token create --connector NAME",
+            context.Render.Page(page, "No tokens. Create one with: relay connector token create --connector NAME",
                 new Column<ConnectorTokenResource>("TOKEN ID", t => t.Id.ToString()),
                 new Column<ConnectorTokenResource>("NAME", t => t.Name),
                 new Column<ConnectorTokenResource>("STATUS", t => t.Status),

@@ -33,7 +33,7 @@ internal static class DeviceCommands
                 throw new CliException(ExitCode.Usage, "--all and --user exclude each other.");
             var path = Commands.Query(ApiRoutes.Devices, ("user", parsed.GetValue(all) ? "*" : parsed.GetValue(user)), ("page_size", "500"));
             var page = await api.GetAsync(path, ApiJson.Default.DevicePage, cancellationToken);
-            context.Render.Table(page.Json, page.Value.List, "No devices. Add one with: relay device add NAME",
+            context.Render.Page(page, "No devices. Add one with: relay device add NAME",
                 new Column<DeviceResource>("NAME", d => d.Name),
                 new Column<DeviceResource>("USER", d => d.User.Name),
                 new Column<DeviceResource>("ADDRESSES", d => string.Join(", ", d.Configuration.Addresses.Select(Bare))),

@@ -36,7 +36,7 @@ internal static class GatewayCommands
     private static Command ListTokens() => new Command("list", "List gateway tokens").Alias("ls").OnApi(async (context, api, _, cancellationToken) =>
     {
         var page = await api.GetAsync(ApiRoutes.GatewayTokens, ApiJson.Default.GatewayTokenPage, cancellationToken);
-        context.Render.Table(page.Json, page.Value.List, "No gateway tokens.",
+        context.Render.Page(page, "No gateway tokens.",
             new Column<GatewayTokenResource>("TOKEN ID", t => t.Id.ToString()),
             new Column<GatewayTokenResource>("NAME", t => t.Name),
             new Column<GatewayTokenResource>("STATUS", t => t.Status),

@@ -19,7 +19,7 @@ internal static class GroupCommands
     private static Command List() => new Command("ls", "List groups").Alias("list").OnApi(async (context, api, _, cancellationToken) =>
     {
         var page = await api.GetAsync(Commands.Query(ApiRoutes.Groups, ("page_size", "500")), ApiJson.Default.GroupPage, cancellationToken);
-        context.Render.Table(page.Json, page.Value.List, "No groups. Add one with: relay group add --name NAME",
+        context.Render.Page(page, "No groups. Add one with: relay group add --name NAME",
             new Column<GroupResource>("NAME", g => g.DisplayName),
             new Column<GroupResource>("MEMBERS", g => string.Join(", ", g.Members.Select(m => m.Name))),
             new Column<GroupResource>("ID", g => g.GroupId.ToString()));

@@ -18,7 +18,7 @@ internal static class KeyCommands
     private static Command List() => new Command("ls", "List keys").Alias("list").With(s_user).OnApi(async (context, api, parsed, cancellationToken) =>
     {
         var page = await api.GetAsync(Path(parsed), ApiJson.Default.SshKeyPage, cancellationToken);
-        context.Render.Table(page.Json, page.Value.List, "No keys. Add one with: relay key add ~/.ssh/id_ed25519.pub",
+        context.Render.Page(page, "No keys. Add one with: relay key add ~/.ssh/id_ed25519.pub",
             new Column<SshKeyResource>("KEY ID", k => k.KeyId.ToString()),
             new Column<SshKeyResource>("NAME", k => k.Name),
             new Column<SshKeyResource>("FINGERPRINT", k => k.Fingerprint),

@@ -19,7 +19,7 @@ internal static class PolicyCommands
     private static Command List() => new Command("ls", "List policies").Alias("list").OnApi(async (context, api, _, cancellationToken) =>
     {
         var page = await api.GetAsync(Commands.Query(ApiRoutes.Policies, ("page_size", "500")), ApiJson.Default.PolicyPage, cancellationToken);
-        context.Render.Table(page.Json, page.Value.List, "No policies: nobody may reach anything. Create one with: relay policy create --name NAME --file FILE",
+        context.Render.Page(page, "No policies: nobody may reach anything. Create one with: relay policy create --name NAME --file FILE",
             new Column<PolicyResource>("NAME", p => p.Name),
             new Column<PolicyResource>("SCOPE", p => p.OrgWide ? "organization" : p.Sockets.Count > 0 ? string.Join(", ", p.Sockets.Select(s => s.Name)) : p.TagRules.Count > 0 ? "by tags" : "nothing"),
             new Column<PolicyResource>("SCHEMA", p => p.Version),

@@ -32,7 +32,7 @@ internal static class SessionCommands
                 ("result", parsed.GetValue(result)), ("live", parsed.GetValue(live) ? "true" : null),
                 ("page_size", parsed.GetValue(limit).ToString(CultureInfo.InvariantCulture)));
             var page = await api.GetAsync(path, ApiJson.Default.SessionPage, cancellationToken);
-            context.Render.Table(page.Json, page.Value.List, "No sessions.",
+            context.Render.Page(page, "No sessions.",
                 new Column<SessionResource>("SESSION ID", s => s.SessionId.ToString()),
                 new Column<SessionResource>("START", s => s.StartTime.ToString("u")),
                 new Column<SessionResource>("USER", s => s.UserEmail),

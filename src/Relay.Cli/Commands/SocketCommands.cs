@@ -31,7 +31,7 @@ internal static class SocketCommands
             ];
             if (parsed.GetValue(wide))
                 columns = [.. columns, new("ID", s => s.SocketId.ToString()), new("DNS NAME", s => s.Dnsname), new("CONNECTORS", s => string.Join(", ", s.Connectors.Select(c => c.Name)))];
-            context.Render.Table(page.Json, page.Value.List, "No sockets yet. Create one with: relay socket create ssh --name NAME --connector CONNECTOR --host HOST", columns);
+            context.Render.Page(page, "No sockets yet. Create one with: relay socket create ssh --name NAME --connector CONNECTOR --host HOST", columns);
         });
     }
 
@@ -50,7 +50,7 @@ internal static class SocketCommands
         return new Command("ls", "List the policies attached to a socket").Alias("list").With(socket).OnApi(async (context, api, parsed, cancellationToken) =>
         {
             var page = await api.GetAsync(Path(parsed.GetRequiredValue(socket)) + "/policies", ApiJson.Default.NamedRefPage, cancellationToken);
-            context.Render.Table(page.Json, page.Value.List, "No policy is attached (organization-wide policies and tag rules may still admit users).",
+            context.Render.Page(page, "No policy is attached (organization-wide policies and tag rules may still admit users).",
                 new Column<NamedRef>("ID", p => p.Id.ToString()),
                 new Column<NamedRef>("NAME", p => p.Name));
         });

@@ -17,7 +17,7 @@ internal static class UserCommands
     private static Command List() => new Command("ls", "List users").Alias("list").OnApi(async (context, api, _, cancellationToken) =>
     {
         var page = await api.GetAsync(Commands.Query(ApiRoutes.Users, ("page_size", "500")), ApiJson.Default.UserPage, cancellationToken);
-        context.Render.Table(page.Json, page.Value.List, "No users.",
+        context.Render.Page(page, "No users.",
             new Column<UserResource>("EMAIL", u => u.Email),
             new Column<UserResource>("NAME", u => u.DisplayName),
             new Column<UserResource>("ROLE", u => u.Role),

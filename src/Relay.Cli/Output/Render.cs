@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Relay.Api;
+using Relay.Cli.Client;
 using Spectre.Console;
 
 namespace Relay.Cli.Output;
@@ -14,6 +15,15 @@ internal sealed class Render(bool json, TextWriter output, TextWriter error)
     public TextWriter Out { get; } = output;
 
     public TextWriter Error { get; } = error;
+
+    /// <summary>As <see cref="Table"/>; who sees a part of a list is told so.</summary>
+    public void Page<T>(ApiAnswer<Page<T>> page, string whenEmpty, params Column<T>[] columns)
+    {
+        Table(page.Json, page.Value.List, whenEmpty, columns);
+        var (shown, all) = (page.Value.List.Count, page.Value.Pagination.TotalRecords);
+        if (!Json && shown > 0 && shown < all)
+            Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{shown} of {all} are shown."));
+    }
 
     /// <summary>Prints the API's answer as it is, or the rows of it as a table.</summary>
     public void Table<T>(string rawJson, IReadOnlyCollection<T> rows, string whenEmpty, params Column<T>[] columns)
