@@ -51,21 +51,20 @@ internal sealed record OutageGrid(RelayGrid Grid, SshdServer Target, RunningProc
 
     public async Task<string> HealthAsync(RelayGrid.Silo silo) => (await ReadHealthAsync(silo)).GetProperty("status").GetString()!;
 
-    public async Task<JsonElement[]> SessionsAsync() => [.. (await Grid.RelayJsonAsync("session", "ls")).GetProperty("list").EnumerateArray()];
+    /// <summary>All there were: there may be more than the list shows unasked.</summary>
+    public async Task<JsonElement[]> SessionsAsync() => [.. (await Grid.RelayJsonAsync("session", "ls", "--limit", "500")).GetProperty("list").EnumerateArray()];
 
-    /// <summary>The recordings in which a text appears.</summary>
-    public async Task<IReadOnlyList<string>> ReplaysWithAsync(IEnumerable<JsonElement> sessions, string text)
+    /// <summary>What was recorded of each of them, as <c>relay session replay --raw</c> prints it.</summary>
+    public async Task<IReadOnlyList<string>> ReplaysAsync(IEnumerable<JsonElement> sessions)
     {
-        var found = new List<string>();
+        var replays = new List<string>();
         foreach (var session in sessions.Where(s => s.GetProperty("recording_state").GetString() != "disabled" && s.GetProperty("authorization").GetString() == "allowed"))
-        {
-            var replay = await Grid.CliAsync("session", "replay", session.GetProperty("session_id").GetString()!, "--raw");
-            if (replay.Text.Contains(text, StringComparison.Ordinal))
-                found.Add(replay.Text);
-        }
-
-        return found;
+            replays.Add(await Grid.RelayAsync("session", "replay", session.GetProperty("session_id").GetString()!, "--raw"));
+        return replays;
     }
+
+    /// <summary>Asserts that exactly one of the recordings has that text, and gives it.</summary>
+    public static string OneWith(IReadOnlyList<string> replays, string text) => Assert.Single(replays, r => r.Contains(text, StringComparison.Ordinal));
 
     public async ValueTask DisposeAsync()
     {
