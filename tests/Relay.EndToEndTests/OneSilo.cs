@@ -76,7 +76,7 @@ public sealed class OneSilo : IAsyncLifetime
 
     private async Task<JsonElement> SessionAsync(string socket, Func<JsonElement, bool> isThere)
     {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(28));
         while (true)
         {
             var session = await LastSessionAsync(socket);

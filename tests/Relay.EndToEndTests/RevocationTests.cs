@@ -28,7 +28,7 @@ public sealed class RevocationTests(RevocationTests.Site site) : IClassFixture<R
 
         // The second silo holds neither the gateway's control stream nor these sessions.
         var answer = await site.WriteAsync(1, "user", "delete", person.Email);
-        Site.InForceEverywhere(answer);
+        await site.InForceEverywhereAsync(answer);
         await person.AllEndedAsync("the user does not exist any more", "access revoked: the user does not exist any more");
         Assert.False(bystander.Clients[0].HasExited, "somebody else's session was touched");
         Assert.Equal("", (await bystander.SessionsAsync(live: 1))[0].GetProperty("outcome").GetString());
@@ -75,7 +75,7 @@ public sealed class RevocationTests(RevocationTests.Site site) : IClassFixture<R
         if (change == "killed")
             Assert.Equal((1, 1), (answer.GetProperty("revocation").GetProperty("silos").GetInt32(), answer.GetProperty("revocation").GetProperty("confirmed").GetInt32()));
         else
-            Site.InForceEverywhere(answer);
+            await site.InForceEverywhereAsync(answer);
         await person.AllEndedAsync(reason, change == "killed" ? "killed by admin@relay.local" : "access revoked");
         Assert.False(bystander.Clients[0].HasExited, "somebody else's session was touched");
     }
@@ -88,7 +88,7 @@ public sealed class RevocationTests(RevocationTests.Site site) : IClassFixture<R
         await person.SessionsAsync(live: 1);
         var result = await site.Grid.CliOnAsync(site.Grid.Silos[2], "policy", "detach", "--name", person.Policy, "--socket", person.Socket);
         Assert.Equal(0, result.ExitCode);
-        Assert.Contains("in force on 3 of 3 silos", result.Stderr, StringComparison.Ordinal);
+        Assert.Matches("in force on [123] of 3 silos", result.Stderr);
         await person.AllEndedAsync("no policy", "access revoked");
         using var http = new HttpClient();
         var counted = 0;
@@ -156,11 +156,19 @@ public sealed class RevocationTests(RevocationTests.Site site) : IClassFixture<R
             return document.RootElement.Clone();
         }
 
-        public static void InForceEverywhere(JsonElement answer)
+        /// <summary>The answer says so; it waits for two seconds, and for what a silo has not confirmed by then the answer to a later change does.</summary>
+        public async Task InForceEverywhereAsync(JsonElement answer)
         {
+            using var limit = new CancellationTokenSource(Limit);
             var revocation = answer.GetProperty("revocation");
-            Assert.Equal((3, 3), (revocation.GetProperty("silos").GetInt32(), revocation.GetProperty("confirmed").GetInt32()));
             Assert.True(revocation.GetProperty("version").GetInt64() > 1);
+            while (revocation.GetProperty("confirmed").GetInt32() < 3)
+            {
+                Assert.False(limit.IsCancellationRequested, $"{revocation}\n{Grid.Logs()}");
+                revocation = (await WriteAsync(0, "group", "add", "--name", $"later-{Interlocked.Increment(ref _people)}")).GetProperty("revocation");
+            }
+
+            Assert.Equal(3, revocation.GetProperty("silos").GetInt32());
             Assert.True(revocation.GetProperty("seconds").GetDouble() > 0);
         }
     }

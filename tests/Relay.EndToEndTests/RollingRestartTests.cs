@@ -43,14 +43,14 @@ public sealed class RollingRestartTests(ITestOutputHelper output)
 
             site.Grid.Silos[silo].Process.Signal(SigTerm);
             await site.Grid.Silos[silo].Process.WaitForMessageAsync("silo draining");
-            foreach (var session in live)
-                await session.EchoAsync("while it drains");
+            // At once: they have the limit together.
+            await Task.WhenAll(live.Select(session => session.EchoAsync("while it drains")));
             if (affected.Length > 0)
                 await site.Grid.Silos[silo].Process.WaitForMessageAsync("ending what is left");
             Assert.Equal(0, await site.Grid.Silos[silo].Process.WaitForExitAsync(TimeSpan.FromSeconds(90)));
             foreach (var session in affected)
             {
-                Assert.NotEqual(0, await session.Process.WaitForExitAsync(TimeSpan.FromSeconds(30)));
+                Assert.NotEqual(0, await session.Process.WaitForExitAsync(TimeSpan.FromSeconds(60)));
                 Assert.True(session.Process.Output.Contains("shutting down", StringComparison.Ordinal), $"{session.Process.Output}\n{site.Grid.Logs()}");
             }
 

@@ -11,13 +11,13 @@ public sealed class SecondSignalTests
     [Fact]
     public async Task A_second_SIGTERM_ends_the_drain_and_the_users_are_told()
     {
-        await using var grid = await RelayGrid.StartAsync(silos: 2, gatewaySilo: 0, drainSeconds: 3600);
+        await using var grid = await RelayGrid.StartAsync(silos: 2, gatewaySilo: 0, drainSeconds: 3600, regions: true);
         await grid.RelayAsync("connector", "create", "--name", "c");
         var agent = grid.StartAgent("c", await grid.CreateTokenAsync("c"), [1]);
         await agent.WaitForMessageAsync("connected to relay");
         await grid.RelayAsync("socket", "create", "ssh", "--name", "s", "--connector", "c", "--upstream-type", "connector_built_in_ssh_service", "--username", Environment.UserName);
 
-        // The gateway asks the silo it was told about, which waits for this session.
+        // The gateway asks the silo of its own region, which waits for this session.
         await using var first = await LiveSession.StartAsync(grid, "s.relay", grid.Silos[1]);
         var silo = grid.Silos[0].Process;
         silo.Signal(SigTerm);

@@ -52,6 +52,7 @@ public sealed class TakeoverTests
         await first.WaitForMessageAsync("connected to relay");
         var before = await grid.SshAsync("s.relay", "true");
         Assert.True(before.ExitCode == 0, $"{before}\n{grid.Logs()}");
+        await first.WaitForMessageAsync("stream opened");
         Assert.Single(Lines(first, "stream opened"));
 
         frozen.Process.Signal(SigStop);
@@ -68,7 +69,7 @@ public sealed class TakeoverTests
         await Task.WhenAll(waiting);
         var after = await grid.SshAsync("s.relay", "true");
         Assert.True(after.ExitCode == 0, $"{after}\n{grid.Logs()}");
-        Assert.NotEmpty(Lines(second, "stream opened"));
+        await second.WaitForMessageAsync("stream opened");
 
         // Nothing under the old epoch: not what had waited, and nothing new.
         Assert.Equal(opened, Lines(first, "stream opened").Length);

@@ -140,7 +140,7 @@ public sealed class TcpSocketTests(OneSilo site)
             {
                 await using var listener = await ListenAsync(name);
                 back = await OverPortAsync(listener.Port, up, waitForTheEnd: who == "server first");
-                await arrived.Task.WaitAsync(TimeSpan.FromSeconds(30));
+                await arrived.Task.WaitAsync(TimeSpan.FromSeconds(60));
                 break;
             }
             default:
@@ -149,13 +149,13 @@ public sealed class TcpSocketTests(OneSilo site)
                 await using var ssh = RunningProcess.Start("ssh -L", "ssh", ["-v", "-N", "-o", "ExitOnForwardFailure=yes", "-L", $"127.0.0.1:{port}:{name}:{server.Port}", .. await SshOptionsAsync(), $"{name}@127.0.0.1"]);
                 await ssh.WaitForLineAsync("Local forwarding listening on 127.0.0.1");
                 back = await OverPortAsync(port, up, waitForTheEnd: who == "server first");
-                await arrived.Task.WaitAsync(TimeSpan.FromSeconds(30));
+                await arrived.Task.WaitAsync(TimeSpan.FromSeconds(60));
                 break;
             }
         }
 
         Assert.Equal(Hash(down), Hash(back));
-        Assert.Equal(Hash(up), Hash(await arrived.Task.WaitAsync(TimeSpan.FromSeconds(30))));
+        Assert.Equal(Hash(up), Hash(await arrived.Task.WaitAsync(TimeSpan.FromSeconds(60))));
 
         async Task<byte[]> OnStdioAsync(string program, string[] arguments)
         {
@@ -227,7 +227,7 @@ public sealed class TcpSocketTests(OneSilo site)
         Assert.Equal(1, await killed.WaitForExitAsync());
         Assert.Contains("the session was ended by admin@relay.local", killed.Output, StringComparison.Ordinal);
 
-        await PublishAsync("limited", echo.Port, """{"permissions":{"tls":{"max_session_duration_seconds":2}},"condition":{"who":{"email":["admin@relay.local"]}}}""");
+        await PublishAsync("limited", echo.Port, """{"permissions":{"tls":{"max_session_duration_seconds":8}},"condition":{"who":{"email":["admin@relay.local"]}}}""");
         await using var limited = RunningProcess.Start("limited", RelayPrograms.Cli, ["client", "tcp", "--host", "limited"], site.Grid.CliEnvironment(site.Grid.Silos[0]));
         await limited.WriteLineAsync("through");
         await limited.WaitForLineAsync("through");

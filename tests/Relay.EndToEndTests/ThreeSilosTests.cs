@@ -14,7 +14,7 @@ public sealed class ThreeSilosTests(ThreeSilosTests.ThreeSilos site) : IClassFix
     {
         var data = new byte[20_000_000];
         new Random(20).NextBytes(data);
-        var hops = 0;
+        var farther = 0;
         for (var silo = 0; silo < Grid.Silos.Count; silo++)
         {
             var result = await Grid.SshAsync($"far-{silo}.relay", "sha256sum", data);
@@ -22,10 +22,12 @@ public sealed class ThreeSilosTests(ThreeSilosTests.ThreeSilos site) : IClassFix
             Assert.StartsWith(Convert.ToHexStringLower(SHA256.HashData(data)), result.Text, StringComparison.Ordinal);
             var session = (await Grid.RelayJsonAsync("session", "ls", "--socket", $"far-{silo}")).GetProperty("list")[0];
             Assert.Equal(Grid.Silos[silo].Grid, session.GetProperty("connector_silo").GetString());
-            hops += session.GetProperty("silo").GetString() == session.GetProperty("connector_silo").GetString() ? 0 : 1;
+            var another = session.GetProperty("silo").GetString() != session.GetProperty("connector_silo").GetString();
+            Assert.Equal(another ? 2 : 1, session.GetProperty("hops").GetInt32());
+            farther += another ? 1 : 0;
         }
-        // The gateway is on one of the three, so two of the connectors are a silo further.
-        Assert.Equal(2, hops);
+        // The gateway is on one of the three, so two of the connectors are a silo further, unless it moves meanwhile.
+        Assert.InRange(farther, 1, 3);
     }
 
     [Fact]
