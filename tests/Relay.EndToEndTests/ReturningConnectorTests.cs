@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Npgsql;
 using Relay.TestKit;
 using Relay.TestKit.Processes;
@@ -30,7 +31,8 @@ public sealed class ReturningConnectorTests(ITestOutputHelper output)
         var live = RunningProcess.Start("ssh db", "ssh", ["-F", await grid.SshConfigAsync(), "-o", "BatchMode=yes", "db.relay", "echo started; exec cat"], grid.CliEnvironment(grid.Silos[1]));
         await using var _ = live;
         await live.WaitForLineAsync("started");
-        var open = (await grid.RelayJsonAsync("session", "ls", "--socket", "db", "--limit", "1")).GetProperty("list")[0].GetProperty("session_id").GetString();
+        using var list = JsonDocument.Parse((await grid.CliOnAsync(grid.Silos[1], "session", "ls", "--socket", "db", "--limit", "1", "--output", "json")).Text);
+        var open = list.RootElement.GetProperty("list")[0].GetProperty("session_id").GetString();
 
         await grid.RestartSiloAsync(0);
         var back = await HeldAsync(database, grid.Silos[0].Grid, grid);
