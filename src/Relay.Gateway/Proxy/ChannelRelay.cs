@@ -1,6 +1,7 @@
 using System.Globalization;
 using Relay.Gateway.Access;
 using Relay.Gateway.Recording;
+using Relay.Gateway.Upstream;
 using Relay.Protocol.Ssh;
 
 namespace Relay.Gateway.Proxy;
@@ -9,7 +10,7 @@ namespace Relay.Gateway.Proxy;
 /// A running session channel: one task per direction, each passing events on in the order they came, so that data, stderr,
 /// exit status, EOF and close keep the sequence the target gave them. What must be recorded is recorded before it passes.
 /// </summary>
-internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshChannel target, ChannelPermit permit, ChannelRecorder? recorder, bool terminal)
+internal sealed class ChannelRelay(ProxyContext context, UpstreamConnection upstream, SshChannel user, SshChannel target, ChannelPermit permit, ChannelRecorder? recorder, bool terminal)
 {
     private readonly List<SftpOperation> _operations = [];
     private SftpWatcher? _sftp;
@@ -26,8 +27,8 @@ internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshCha
             _sftp = new SftpWatcher(_operations.Add);
         }
 
-        var up = GuardAsync(PassUpAsync);
-        var down = GuardAsync(PassDownAsync);
+        var up = GuardAsync(PassUpAsync, target);
+        var down = GuardAsync(PassDownAsync, user);
         await up;
         await down;
         if (recorder is not null)
@@ -47,12 +48,13 @@ internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshCha
             ("error", _problem));
     }
 
-    // Whatever ends one direction for good closes both sides; the other direction then reads "closed".
-    private async Task GuardAsync(Func<Task> pass)
+    // A direction that has come to its end closes the side it leads to. Whatever else ends it closes both; the other direction then reads "closed".
+    private async Task GuardAsync(Func<Task> pass, SshChannel to)
     {
         try
         {
             await pass();
+            await CloseAsync(to);
         }
         catch (IOException)
         {
@@ -103,7 +105,6 @@ internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshCha
 
                     break;
                 case SshChannelEventKind.Closed:
-                    await target.CloseAsync(CancellationToken.None);
                     return;
             }
         }
@@ -111,6 +112,7 @@ internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshCha
 
     private async Task PassDownAsync()
     {
+        using var passing = context.LastData.Begin();
         while (true)
         {
             var read = await target.ReadAsync(CancellationToken.None);
@@ -146,7 +148,6 @@ internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshCha
 
                     break;
                 case SshChannelEventKind.Closed:
-                    await user.CloseAsync(CancellationToken.None);
                     return;
             }
         }
@@ -223,8 +224,18 @@ internal sealed class ChannelRelay(ProxyContext context, SshChannel user, SshCha
 
     private async Task CloseBothAsync()
     {
-        await Quietly.CloseAsync(target);
-        await Quietly.CloseAsync(user);
+        await CloseAsync(target);
+        await CloseAsync(user);
+    }
+
+    private async Task CloseAsync(SshChannel side)
+    {
+        if (side == user)
+        {
+            await context.UntilToldAsync(upstream);
+        }
+
+        await Quietly.CloseAsync(side);
     }
 
     private void Count(ref long own, int bytes, bool up)

@@ -1,22 +1,48 @@
+using Relay.Gateway.Upstream;
 using Relay.Protocol.Ssh;
 
 namespace Relay.Gateway.Proxy;
 
 /// <summary>Joins two channels that carry plain bytes (direct-tcpip, agent). Each direction ends alone; a close closes both.</summary>
-internal static class ForwardChannel
+/// <param name="context">Its session counts every byte as it passes.</param>
+/// <param name="upstream">The connection of the target's side.</param>
+/// <param name="user">The user's side.</param>
+/// <param name="target">The target's side.</param>
+internal sealed class ForwardChannel(ProxyContext context, UpstreamConnection upstream, SshChannel user, SshChannel target)
 {
     /// <summary>Runs until both are closed. Never throws.</summary>
-    /// <param name="user">The user's side.</param>
-    /// <param name="target">The target's side.</param>
-    /// <param name="counters">Told every byte as it passes.</param>
-    public static async Task<(long Up, long Down)> RunAsync(SshChannel user, SshChannel target, IByteCounter counters)
+    public async Task<(long Up, long Down)> RunAsync()
     {
-        var up = CopyAsync(user, target, counters.AddUp);
-        var down = CopyAsync(target, user, counters.AddDown);
+        var up = FollowAsync(CopyAsync(user, target, context.Session.AddUp), target);
+        var down = FollowAsync(CopyDownAsync(), user);
         return (await up, await down);
     }
 
-    private static async Task<long> CopyAsync(SshChannel from, SshChannel to, Action<long> count)
+    private async Task<(long Bytes, bool Broken)> CopyDownAsync()
+    {
+        using var passing = context.LastData.Begin();
+        return await CopyAsync(target, user, context.Session.AddDown);
+    }
+
+    // One side is closed: the next one follows. Or one of the two is closed in the middle of something, or its connection over: both do.
+    private async Task<long> FollowAsync(Task<(long Bytes, bool Broken)> copying, SshChannel next)
+    {
+        var (bytes, broken) = await copying;
+        if (broken || next == target)
+        {
+            await Quietly.CloseAsync(target);
+        }
+
+        if (broken || next == user)
+        {
+            await context.UntilToldAsync(upstream);
+            await Quietly.CloseAsync(user);
+        }
+
+        return bytes;
+    }
+
+    private static async Task<(long Bytes, bool Broken)> CopyAsync(SshChannel from, SshChannel to, Action<long> count)
     {
         long total = 0;
         try
@@ -38,17 +64,13 @@ internal static class ForwardChannel
                         await from.ReplyAsync(false, CancellationToken.None);
                         break;
                     case SshChannelEventKind.Closed:
-                        await to.CloseAsync(CancellationToken.None);
-                        return total;
+                        return (total, false);
                 }
             }
         }
         catch (IOException)
         {
-            // One of the two is closed or its connection is over: the other one follows.
-            await Quietly.CloseAsync(from);
-            await Quietly.CloseAsync(to);
-            return total;
+            return (total, true);
         }
     }
 }

@@ -1,6 +1,7 @@
 using Relay.Gateway.Access;
 using Relay.Gateway.Hosting;
 using Relay.Gateway.Sessions;
+using Relay.Gateway.Upstream;
 
 namespace Relay.Gateway.Proxy;
 
@@ -12,6 +13,9 @@ internal sealed record ProxyContext(GatewaySession Session, ChannelPermit.Author
 {
     private readonly Lock _lock = new();
     private int _agentChannels;
+
+    /// <summary>What the target has said and the user has not got yet.</summary>
+    public LastData LastData { get; } = new();
 
     /// <summary>A channel that is open now was allowed to forward the user's agent: the target may ask for it.</summary>
     public bool IsAgentAllowed
@@ -43,6 +47,9 @@ internal sealed record ProxyContext(GatewaySession Session, ChannelPermit.Author
 
         await ReleaseAsync(permit, "done");
     }
+
+    /// <summary>Returns when a user whose way to the target was lost has been told so; at once when it was not. Their channels are open until then.</summary>
+    public Task UntilToldAsync(UpstreamConnection upstream) => upstream.IsCut ? Session.Told : Task.CompletedTask;
 
     /// <summary>Tells the silo that what a permit allowed is over, so that losing it later ends nothing.</summary>
     /// <param name="status">"done" or "failed".</param>

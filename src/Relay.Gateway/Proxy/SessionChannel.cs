@@ -170,7 +170,7 @@ internal sealed class SessionChannel(ProxyContext context, UpstreamConnection? u
             await user.ReplyAsync(true, CancellationToken.None);
         }
 
-        return new ChannelRelay(context, user, target, decision.Permit, Record(demand), _setup.HasTerminal);
+        return new ChannelRelay(context, upstream, user, target, decision.Permit, Record(demand), _setup.HasTerminal);
     }
 
     // All at once: one round trip to the target whatever was asked for.

@@ -15,6 +15,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
     private static readonly TimeSpan s_failureGrace = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_lastData = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_targetFarewell = TimeSpan.FromSeconds(5);
     // Longer than anything is tried: two of a channel's chunks may be left.
     private static readonly TimeSpan s_lastRecords = (2 * Delivery.LongLimit) + TimeSpan.FromSeconds(10);
 
@@ -229,7 +230,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
             throw;
         }
 
-        var (up, down) = await ForwardChannel.RunAsync(accepted, target, session);
+        var (up, down) = await new ForwardChannel(_context, connection, accepted, target).RunAsync();
         await _context.ReleaseAsync(
             decision.Permit, "done", [.. where, ("bytes_up", up.ToString(CultureInfo.InvariantCulture)), ("bytes_down", down.ToString(CultureInfo.InvariantCulture))]);
     }
@@ -283,10 +284,19 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
                 await Task.WhenAny(connection.Completion, session.Ended);
                 if (!session.Ended.IsCompleted)
                 {
-                    _lost = connection.IsCut ? GoneEnd(connection.Error) : null;
-
                     // What the target still said is on its way to the user.
-                    await _channels.WaitAsync(s_lastData, time);
+                    if (connection.IsCut)
+                    {
+                        // Channels are open until the user has been told; a silo that broke the way off may be about to say why.
+                        _lost = GoneEnd(connection.Error);
+                        await _context.LastData.WaitAsync(s_lastData, time);
+                        await Task.WhenAny(session.Ended, Task.Delay(s_failureGrace, time, cancellationToken));
+                    }
+                    else
+                    {
+                        await _channels.WaitAsync(s_lastData, time);
+                    }
+
                     session.End(GoneEnd(connection.Error));
                 }
 
@@ -311,7 +321,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
     {
         try
         {
-            await connection.CloseAsync().AsTask().WaitAsync(s_farewell, time);
+            await connection.CloseAsync().AsTask().WaitAsync(s_targetFarewell, time);
         }
         catch (Exception e) when (e is TimeoutException or IOException)
         {
@@ -328,7 +338,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
                 switch (incoming)
                 {
                     case SshChannelOpen { ChannelType: "auth-agent@openssh.com" } open when _context.IsAgentAllowed:
-                        _channels.Run(() => OpenAgentAsync(open));
+                        _channels.Run(() => OpenAgentAsync(connection, open));
                         break;
                     case SshChannelOpen open:
                         await open.RejectAsync(SshChannelOpenReason.AdministrativelyProhibited, "not allowed in this session");
@@ -346,7 +356,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
         }
     }
 
-    private async Task OpenAgentAsync(SshChannelOpen open)
+    private async Task OpenAgentAsync(UpstreamConnection connection, SshChannelOpen open)
     {
         try
         {
@@ -361,7 +371,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
                 return;
             }
 
-            await ForwardChannel.RunAsync(agent, await open.AcceptAsync(), session);
+            await new ForwardChannel(_context, connection, agent, await open.AcceptAsync()).RunAsync();
         }
         catch (IOException)
         {

@@ -67,15 +67,16 @@ public sealed class OutcomeTests
     }
 
     [Fact]
-    public async Task A_target_that_is_lost_is_the_cause_however_fast_the_client_leaves()
+    public async Task A_target_that_is_lost_is_the_cause_and_the_user_has_what_it_said_and_reads_why()
     {
         await using var host = await GatewayHost.StartAsync();
-        await using var ssh = RunningProcess.Start("ssh", "ssh", [.. host.ClientOptions(), "127.0.0.1", "echo started; exec sleep 600"]);
+        await using var ssh = RunningProcess.Start("ssh", "ssh", [.. host.ClientOptions(), "127.0.0.1", "seq 1 50000; echo started; exec sleep 600"]);
         await ssh.WaitForLineAsync("started");
         using (var sshd = System.Diagnostics.Process.GetProcessById(host.Sshd!.ProcessId))
             sshd.Kill(entireProcessTree: true);
         Assert.StartsWith("the way to the target was lost", (await host.EndOfAsync(host.LastSession)).Outcome, StringComparison.Ordinal);
         Assert.Equal(255, await ssh.WaitForExitAsync());
+        Assert.Contains($"The way to 127.0.0.1:{host.Sshd!.Port} was lost", ssh.Output, StringComparison.Ordinal);
     }
 
     private static async Task<SshChannel> RunAsync(SshConnection user, string command)
