@@ -26,6 +26,10 @@ internal static partial class LibCrypto
     [LibraryImport(Library, EntryPoint = "EVP_PKEY_new_raw_public_key")]
     public static partial KeyHandle NewRawPublicKey(int type, nint engine, ReadOnlySpan<byte> key, nuint length);
 
+    /// <summary>Gives the key this public value instead of the one it has. 1 on success.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_set1_encoded_public_key")]
+    public static partial int SetEncodedPublicKey(KeyHandle key, ReadOnlySpan<byte> encoded, nuint length);
+
     /// <summary>Copies the raw public key out; <paramref name="length"/> is the room before and the size after.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_PKEY_get_raw_public_key")]
     public static partial int GetRawPublicKey(KeyHandle key, Span<byte> raw, ref nuint length);

@@ -10,7 +10,7 @@ internal abstract class LibCryptoHandle() : SafeHandle(0, ownsHandle: true)
     public override bool IsInvalid => handle == 0;
 }
 
-/// <summary>EVP_PKEY. Never changed once made, so safe for concurrent use.</summary>
+/// <summary>EVP_PKEY. Safe for concurrent use as long as nobody gives it another value.</summary>
 internal sealed class KeyHandle : LibCryptoHandle
 {
     /// <inheritdoc/>

@@ -13,6 +13,10 @@ internal sealed class X25519PrivateKey : IDisposable
     /// <summary>Length of scalar, public value and shared secret, in bytes.</summary>
     public const int Length = 32;
 
+    // The other side's value, for as long as a derivation takes: giving a key another value costs a tenth of making one.
+    [ThreadStatic]
+    private static KeyHandle? t_peer;
+
     private readonly KeyHandle _key;
     private readonly byte[] _publicKey = new byte[Length];
     // Ready for deriving; whoever derives takes it out meanwhile. Making one costs a tenth of an agreement.
@@ -64,10 +68,10 @@ internal sealed class X25519PrivateKey : IDisposable
         secret.Clear();
         if (peer.Length != Length) return false;
 
-        using KeyHandle peerKey = LibCrypto.NewRawPublicKey(LibCrypto.X25519, 0, peer, Length);
+        KeyHandle peerKey = t_peer ??= LibCryptoResult.Checked(LibCrypto.NewRawPublicKey(LibCrypto.X25519, 0, peer, Length), "allocating an X25519 key");
         KeyContextHandle context = Interlocked.Exchange(ref _context, null) ?? NewContext();
         nuint length = Length;
-        bool derived = !peerKey.IsInvalid
+        bool derived = LibCrypto.SetEncodedPublicKey(peerKey, peer, Length) == 1
             && LibCrypto.DeriveSetPeer(context, peerKey, validate: 0) == 1
             && LibCrypto.Derive(context, secret, ref length) == 1
             && length == Length
