@@ -73,7 +73,8 @@ public sealed class StoreProxy : IDisposable
     {
         _listener.Dispose();
         Refuse();
-        Forward();
+        lock (_lock)
+            _open.TrySetResult();
     }
 
     private static TaskCompletionSource Opened()
@@ -121,7 +122,18 @@ public sealed class StoreProxy : IDisposable
         {
             await OpenAsync();
             await server.ConnectAsync(_target);
-            _pairs[client] = server;
+            lock (_lock)
+            {
+                // A refusal that came meanwhile has not seen this pair.
+                if (_refusing)
+                {
+                    client.Close(0);
+                    return;
+                }
+
+                _pairs[client] = server;
+            }
+
             await Task.WhenAny(CopyAsync(client, server), CopyAsync(server, client));
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
