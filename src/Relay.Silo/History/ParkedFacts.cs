@@ -19,8 +19,11 @@ internal sealed partial class ParkedFacts(Spool.Spool parked, StoreHealth health
     private readonly Wakeup _more = new();
     private long _dropped;
 
+    // Not the spool's own: what is tried in vain is in it twice until all that was tried with it is put back.
+    private long _count = parked.Records;
+
     /// <summary>How many wait.</summary>
-    public long Count => parked.Records;
+    public long Count => Interlocked.Read(ref _count);
 
     /// <summary>How many the store would never have, since the start.</summary>
     public long Dropped => Interlocked.Read(ref _dropped);
@@ -30,7 +33,17 @@ internal sealed partial class ParkedFacts(Spool.Spool parked, StoreHealth health
     /// <exception cref="SpoolFullException">There is no place: it must stay where it is.</exception>
     public async Task KeepAsync(ReadOnlyMemory<byte> payload, bool bulk = false)
     {
-        await parked.AppendAsync(payload, bulk);
+        Interlocked.Increment(ref _count);
+        try
+        {
+            await parked.AppendAsync(payload, bulk);
+        }
+        catch
+        {
+            Interlocked.Decrement(ref _count);
+            throw;
+        }
+
         _more.Set();
     }
 
@@ -55,19 +68,37 @@ internal sealed partial class ParkedFacts(Spool.Spool parked, StoreHealth health
         // What is put back comes behind this many.
         for (var left = parked.Records; left > 0 && parked.Read(64, 4 * 1024 * 1024) is { } batch; left -= batch.Records.Count)
         {
-            foreach (var record in batch.Records)
+            var putBack = 0;
+            try
             {
-                var fact = Read(record.Payload);
-                var outcome = fact is null ? FactFate.Later : await applier.ApplyAloneAsync(fact, cancellationToken);
-                if (outcome == FactFate.Done)
-                    taken++;
-                else if (fact is not null && (outcome == FactFate.Never || time.GetUtcNow() - fact.At > KeepFor))
-                    Drop(fact, outcome == FactFate.Never ? "refused" : "nothing of its session has come for days");
-                else
-                    await parked.AppendAsync(record.Payload, bulk: false);
+                foreach (var record in batch.Records)
+                {
+                    var fact = Read(record.Payload);
+                    var outcome = fact is null ? FactFate.Later : await applier.ApplyAloneAsync(fact, cancellationToken);
+                    if (outcome == FactFate.Done)
+                    {
+                        taken++;
+                    }
+                    else if (fact is not null && (outcome == FactFate.Never || time.GetUtcNow() - fact.At > KeepFor))
+                    {
+                        Drop(fact, outcome == FactFate.Never ? "refused" : "nothing of its session has come for days");
+                    }
+                    else
+                    {
+                        await parked.AppendAsync(record.Payload, bulk: false);
+                        putBack++;
+                    }
+                }
+            }
+            catch
+            {
+                // All of them are read again, and these besides.
+                Interlocked.Add(ref _count, putBack);
+                throw;
             }
 
             parked.Delivered(batch);
+            Interlocked.Add(ref _count, putBack - batch.Records.Count);
         }
 
         return taken;
