@@ -209,9 +209,8 @@ internal sealed partial class EmbeddedPostgres : IAsyncDisposable
         var file = Path.Combine(data, "postmaster.pid");
         var began = time.GetTimestamp();
         var told = false;
-        while (File.Exists(file))
+        while (await FirstLineAsync(file, cancellationToken) is { } first)
         {
-            var first = (await File.ReadAllLinesAsync(file, cancellationToken)).FirstOrDefault();
             if (!int.TryParse(first, CultureInfo.InvariantCulture, out var pid) || !IsServerOf(pid, data))
             {
                 File.Delete(file);
@@ -231,6 +230,19 @@ internal sealed partial class EmbeddedPostgres : IAsyncDisposable
                 await control.WaitForExitAsync(cancellationToken);
             }
             await Task.Delay(TimeSpan.FromMilliseconds(50), time, cancellationToken);
+        }
+    }
+
+    // Null: there is no such file. A server that is just ending removes it at any moment.
+    private static async Task<string?> FirstLineAsync(string file, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await File.ReadAllLinesAsync(file, cancellationToken)).FirstOrDefault("");
+        }
+        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
         }
     }
 
