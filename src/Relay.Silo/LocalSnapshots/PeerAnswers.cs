@@ -14,11 +14,12 @@ namespace Relay.Silo.LocalSnapshots;
 /// <inheritdoc cref="IPeerAnswers"/>
 internal sealed class PeerAnswers(IGridMembers members, SiloLinks links, SiloIdentity self, TimeProvider time) : IPeerAnswers, IDisposable
 {
-    private static readonly TimeSpan ShortDeadline = TimeSpan.FromSeconds(2);
-
     // A large organization is some tens of megabytes.
     private static readonly TimeSpan RowsDeadline = TimeSpan.FromSeconds(15);
     private readonly ConcurrentDictionary<string, PeerLink> _links = new(StringComparer.Ordinal);
+
+    /// <summary>How long each peer may take to answer; who does not counts as away.</summary>
+    public TimeSpan Deadline { get; init; } = TimeSpan.FromSeconds(2);
 
     public async Task<PeersInForce> VersionsAsync(CancellationToken cancellationToken)
     {
@@ -67,7 +68,7 @@ internal sealed class PeerAnswers(IGridMembers members, SiloLinks links, SiloIde
         where TAnswer : class
     {
         var peers = members.Serving.Select(m => m.Address).Where(a => a != self.Address).Distinct().ToArray();
-        var answers = await Task.WhenAll(peers.Select(p => Link(p).AskAsync(route, question, questionType, answerType, ShortDeadline, cancellationToken)));
+        var answers = await Task.WhenAll(peers.Select(p => Link(p).AskAsync(route, question, questionType, answerType, Deadline, cancellationToken)));
         return [.. peers.Zip(answers).Where(a => a.Second is not null).Select(a => (a.First, a.Second!))];
     }
 

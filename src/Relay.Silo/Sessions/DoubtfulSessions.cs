@@ -4,9 +4,10 @@ namespace Relay.Silo.Sessions;
 
 /// <summary>
 /// Sessions that their gateway may not have: it gave up on the answer that opened them, or it is another process by now. They are
-/// over when it says nothing of them and has no stream in them for <see cref="Limit"/>. Safe for concurrent use.
+/// over when it says nothing of them and has no stream in them for a while. Safe for concurrent use.
 /// </summary>
-internal sealed class DoubtfulSessions(TimeProvider time)
+/// <param name="limit">How long: see <see cref="Limit"/>.</param>
+internal sealed class DoubtfulSessions(TimeProvider time, TimeSpan limit)
 {
     /// <summary>A gateway opens the stream of a session at once; twice what it may be without a control stream, because nobody waits for this.</summary>
     public static readonly TimeSpan Limit = GatewaySubscriptions.Grace * 2;
@@ -29,7 +30,7 @@ internal sealed class DoubtfulSessions(TimeProvider time)
                 _doubts.TryRemove(id, out _);
             else if (doubt.Session.OpenStreams > 0)
                 doubt.Since = time.GetTimestamp();
-            else if (time.GetElapsedTime(doubt.Since) >= Limit && _doubts.TryRemove(id, out _))
+            else if (time.GetElapsedTime(doubt.Since) >= limit && _doubts.TryRemove(id, out _))
                 forgotten.Add((doubt.Session, doubt.Outcome));
         }
 

@@ -12,11 +12,14 @@ internal sealed class GatewaySubscriptions(TimeProvider time)
     /// <summary>How long a gateway may be without a control stream before its sessions end.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromSeconds(15);
 
+    /// <summary><see cref="Grace"/>, unless somebody has more patience.</summary>
+    public TimeSpan Patience { get; init; } = Grace;
+
     private const int QueueLength = 256;
     private readonly Lock _lock = new();
     private readonly Dictionary<string, Gateway> _gateways = new(StringComparer.Ordinal);
 
-    /// <summary>A gateway has been without a control stream for <see cref="Grace"/>.</summary>
+    /// <summary>A gateway has been without a control stream for <see cref="Patience"/>.</summary>
     public event Action<string>? Lost;
 
     /// <summary>A gateway may not act any more: its control streams end.</summary>
@@ -36,7 +39,7 @@ internal sealed class GatewaySubscriptions(TimeProvider time)
         }
     }
 
-    /// <summary>A gateway acts without a control stream: it has <see cref="Grace"/> to open one.</summary>
+    /// <summary>A gateway acts without a control stream: it has <see cref="Patience"/> to open one.</summary>
     public void Expect(string gateway)
     {
         lock (_lock)
@@ -106,7 +109,7 @@ internal sealed class GatewaySubscriptions(TimeProvider time)
         }
     }
 
-    private ITimer StartTimer(string gateway) => time.CreateTimer(_ => OnGraceOver(gateway), null, Grace, Timeout.InfiniteTimeSpan);
+    private ITimer StartTimer(string gateway) => time.CreateTimer(_ => OnGraceOver(gateway), null, Patience, Timeout.InfiniteTimeSpan);
 
     private void OnGraceOver(string gateway)
     {

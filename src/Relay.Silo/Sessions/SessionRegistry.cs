@@ -52,7 +52,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         _metrics = metrics;
         _time = time;
         _logger = logger;
-        _doubtful = new DoubtfulSessions(time);
+        _doubtful = new DoubtfulSessions(time, gateways.Patience * 2);
         gateways.Lost += OnGatewayLost;
         gateways.Revoked += OnGatewayRevoked;
     }
@@ -202,7 +202,7 @@ internal sealed partial class SessionRegistry : BackgroundService, ISnapshotObse
         {
             // A gateway that restarted does not claim what it had before. One that it has just opened may be missing from the list.
             var known = claimed.ToHashSet();
-            var before = _time.GetUtcNow() - GatewaySubscriptions.Grace;
+            var before = _time.GetUtcNow() - _gateways.Patience;
             foreach (var session in _live.Values.Where(s => s.Facts.Gateway == gateway && !known.Contains(s.Id)))
             {
                 if (session.Facts.StartedAt < before)

@@ -10,8 +10,11 @@ using Relay.Protocol.Ssh;
 using Relay.Protocol.Tunnel;
 using Relay.Silo.Authorities;
 using Relay.Silo.Connectors;
+using Relay.Silo.Grid;
 using Relay.Silo.Hosting;
+using Relay.Silo.LocalSnapshots;
 using Relay.Silo.Secrets;
+using Relay.Silo.Sessions;
 using Relay.Silo.Storage;
 using Relay.TestKit;
 
@@ -70,11 +73,20 @@ public sealed class TestSilo : IAsyncDisposable
             DrainTime = TimeSpan.Zero,
             LogLevel = Microsoft.Extensions.Logging.LogLevel.None,
         };
-        var host = await SiloHost.StartAsync(options, TimeProvider.System, services => services.AddSingleton<IStreamRouter, LoopbackRouter>(), TestContext.Current.CancellationToken);
+        var host = await SiloHost.StartAsync(options, TimeProvider.System, WithPatience, TestContext.Current.CancellationToken);
         await using var connection = await database.DataSource.OpenConnectionAsync();
         var (organization, administrator) = await connection.QuerySingleAsync<(Guid, Guid)>("SELECT o.organization_id, u.user_id FROM organization o JOIN app_user u USING (organization_id) WHERE u.email = 'admin@relay.local'");
         return new TestSilo(host, database, with is null, folder, organization, administrator) { _ownsFolder = state is null };
     }
+
+    // Gateways of these tests seldom have a control stream, and a machine that is busy must not make peers look as if they were away.
+    private static void WithPatience(IServiceCollection services) => services
+        .AddSingleton<IStreamRouter, LoopbackRouter>()
+        .AddSingleton(s => new GatewaySubscriptions(s.GetRequiredService<TimeProvider>()) { Patience = TimeSpan.FromMinutes(30) })
+        .AddSingleton(s => new PeerAnswers(s.GetRequiredService<IGridMembers>(), s.GetRequiredService<SiloLinks>(), s.GetRequiredService<SiloIdentity>(), s.GetRequiredService<TimeProvider>())
+        {
+            Deadline = TimeSpan.FromMinutes(1),
+        });
 
     /// <summary>A gateway with a certificate of this grid.</summary>
     internal TestPeer Gateway(string name = "gw-1") => Peer(new GridPeer(GridRole.Gateway, name));
