@@ -45,6 +45,9 @@ internal sealed class HolderProbe : IHolderProbe
     /// <summary>How long another silo may take to answer, its own question to the agent included; then nothing is known.</summary>
     public TimeSpan Deadline { get; init; } = TunnelWire.ProbeDeadline + TunnelWire.ProbeDeadline;
 
+    /// <summary>How long an agent that is connected here may take to answer; then it counts as dead.</summary>
+    public TimeSpan AgentDeadline { get; init; } = TunnelWire.ProbeDeadline;
+
     public async ValueTask<HolderState> ProbeAsync(ConnectorLease holder, CancellationToken cancellationToken)
     {
         if (holder.Silo == _self.Address)
@@ -82,7 +85,7 @@ internal sealed class HolderProbe : IHolderProbe
     /// <param name="holder">The start of this silo that the lease names; one that is over may have left an opening on its way.</param>
     public async ValueTask<HolderState> ProbeHereAsync(Guid connectorId, Guid holder, long epoch, CancellationToken cancellationToken)
     {
-        if (_tunnels.Find(connectorId) is { } tunnel && tunnel.Epoch >= epoch && await tunnel.PingAsync(TunnelWire.ProbeDeadline, cancellationToken))
+        if (_tunnels.Find(connectorId) is { } tunnel && tunnel.Epoch >= epoch && await tunnel.PingAsync(AgentDeadline, cancellationToken))
             return HolderState.Alive;
         // The lease of an attach that is not finished yet may be known to the one who asks, and not be registered here.
         var doubt = _tunnels.Forswear(connectorId, epoch);

@@ -16,12 +16,12 @@ internal sealed partial class SocketLoads(IGrainFactory grains, SiloIdentity sel
     // What the others have is known this well; the grain hears no more often of a socket from one silo.
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
 
-    // An opening waits so long for what is only of use to balance.
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(100);
-
     private static readonly ParallelOptions SideBySide = new() { MaxDegreeOfParallelism = 16 };
 
     private readonly ConcurrentDictionary<Guid, Socket> _sockets = new();
+
+    /// <summary>An opening waits so long for what is only of use to balance.</summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>A stream is being opened that way.</summary>
     public void Opened(Guid socket, Guid connector, StreamTarget target) => Count(socket, connector, target, 1);

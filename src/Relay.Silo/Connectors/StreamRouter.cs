@@ -9,9 +9,6 @@ namespace Relay.Silo.Connectors;
 /// <inheritdoc cref="IStreamRouter"/>
 internal sealed partial class StreamRouter : IStreamRouter
 {
-    // A path that hangs must not cost a session when there is another one.
-    private static readonly TimeSpan FirstPathsDeadline = TimeSpan.FromSeconds(2);
-
     // A connector that changes its silo is there in well under a second, one whose silo has died within two.
     private static readonly TimeSpan MovePatience = TimeSpan.FromSeconds(8);
     private static readonly TimeSpan MovePause = TimeSpan.FromMilliseconds(30);
@@ -40,6 +37,9 @@ internal sealed partial class StreamRouter : IStreamRouter
         _time = time;
         _logger = logger;
     }
+
+    /// <summary>A path that hangs must not cost a session when there is another one.</summary>
+    public TimeSpan FirstPathsDeadline { get; set; } = TimeSpan.FromSeconds(2);
 
     public async ValueTask<RoutedStream> OpenAsync(AccessGrant grant, Guid sessionId, ConnectorTarget target, CancellationToken cancellationToken)
     {

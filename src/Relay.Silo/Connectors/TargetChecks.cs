@@ -16,7 +16,7 @@ internal sealed partial class TargetChecks(
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(3);
 
     /// <summary>What does not answer within this is out.</summary>
-    public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(2);
+    public TimeSpan Deadline { get; init; } = TimeSpan.FromSeconds(2);
 
     private const int MaxChecks = 512;
     private static readonly ParallelOptions SideBySide = new() { MaxDegreeOfParallelism = 16 };

@@ -15,7 +15,7 @@ public sealed class AttachTests(ConnectorGrid grid) : IClassFixture<ConnectorGri
     [Fact]
     public async Task A_second_agent_is_told_since_when_and_from_where_and_the_first_is_not_disturbed()
     {
-        await using var silo = await TestSilo.StartAsync(grid, "silo-a");
+        await using var silo = await TestSilo.StartAsync(grid, "silo-a", agentsAnswer: true);
         var connector = await grid.CreateConnectorAsync(silo);
         await using var first = TestAgent.Start(connector.Token);
         var tunnel = await silo.AttachedAsync(connector);
@@ -80,7 +80,7 @@ public sealed class AttachTests(ConnectorGrid grid) : IClassFixture<ConnectorGri
     [Fact]
     public async Task A_newcomer_is_admitted_when_the_holder_on_another_silo_is_dead_and_refused_while_it_lives()
     {
-        await using var holder = await TestSilo.StartAsync(grid, "silo-a");
+        await using var holder = await TestSilo.StartAsync(grid, "silo-a", agentsAnswer: true);
         await using var silo = await TestSilo.StartAsync(grid, "silo-b");
         var connector = await grid.CreateConnectorAsync(holder);
         await using var agent = await ScriptedAgent.AttachAsync(grid, holder, connector.Token, Guid.NewGuid());

@@ -28,18 +28,20 @@ namespace Relay.Tests.Silo.Connectors;
 /// <summary>The connectors' side of a silo with real sockets, TLS and store; its grid port serves only the connectors' routes.</summary>
 internal sealed class TestSilo : IAsyncDisposable
 {
+    // A path, a target, a grain or a silo that works is waited for, however busy the machine is.
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(1);
     private readonly GridCertificate _certificate;
     private readonly SiloLinks _links;
     private readonly WebApplication _grid;
     private readonly TunnelKeeper _keeper;
     private readonly ConnectorListener _listener;
-    private readonly IStreamRouter _router;
+    private readonly StreamRouter _router;
     private IReadOnlyList<Microsoft.Extensions.Hosting.IHostedService> _background = [];
     private int _disposed;
 
     private TestSilo(
         GridCertificate certificate, SiloLinks links, WebApplication grid, SiloIdentity identity, ConnectorTunnels tunnels,
-        ConnectorLeaseStore leases, TunnelKeeper keeper, ConnectorListener listener, IStreamRouter router, string connectorAddress)
+        ConnectorLeaseStore leases, TunnelKeeper keeper, ConnectorListener listener, StreamRouter router, string connectorAddress)
     {
         _certificate = certificate;
         _links = links;
@@ -89,12 +91,15 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public required HolderProbe Probe { get; init; }
 
+    public StreamRouter Router => _router;
+
     public PathHealth Paths { get; private init; } = null!;
 
     public TargetChecks Checks { get; private init; } = null!;
 
+    /// <param name="agentsAnswer">What stands still for a while is the machine: agents that are asked whether they live have a minute. False: those that do not answer are soon dead.</param>
     /// <param name="rightTime">Of the right to serve, and of what was promised by it; null: the system's.</param>
-    public static async Task<TestSilo> StartAsync(ConnectorGrid grid, string name, bool keep = true, bool justStarted = false, TimeProvider? rightTime = null)
+    public static async Task<TestSilo> StartAsync(ConnectorGrid grid, string name, bool keep = true, bool justStarted = false, bool agentsAnswer = false, TimeProvider? rightTime = null)
     {
         var time = TimeProvider.System;
         var certificate = grid.CertificateFor(name);
@@ -116,7 +121,7 @@ internal sealed class TestSilo : IAsyncDisposable
         if (!justStarted)
             right = new ServingRight(fence, new BootClock(rightTime ?? time)) { EarlierStartsAreOver = TimeSpan.Zero };
         // The other silo answers here; a machine that is busy must not make it look as if it did not.
-        var probe = new HolderProbe(tunnels, links, identity, right, time) { Deadline = TimeSpan.FromMinutes(1) };
+        var probe = new HolderProbe(tunnels, links, identity, right, time) { Deadline = s_patience, AgentDeadline = agentsAnswer ? s_patience : TunnelWire.ProbeDeadline };
         var app = await StartGridAsync(gridSocket, certificate, new ConnectorGridRoutes(tunnels, probe, new TransitStreams(new NoMembers(), links, time, NullLogger<TransitStreams>.Instance)));
 
         var connectorSocket = Bind();
@@ -131,7 +136,7 @@ internal sealed class TestSilo : IAsyncDisposable
         foreach (var service in background)
             await service.StartAsync(CancellationToken.None);
         var paths = new PathHealth(time);
-        var checks = new TargetChecks(tunnels, cell, paths, new FailingTargetStore(grid.Postgres.DataSource), signals, time, NullLogger<TargetChecks>.Instance);
+        var checks = new TargetChecks(tunnels, cell, paths, new FailingTargetStore(grid.Postgres.DataSource), signals, time, NullLogger<TargetChecks>.Instance) { Deadline = s_patience };
         await checks.StartAsync(CancellationToken.None);
         background = [.. background, checks];
         var watch = new LeaseWatch(ConnectorLeaseStore.HardTtl);
@@ -148,10 +153,10 @@ internal sealed class TestSilo : IAsyncDisposable
         await listener.StartAsync(CancellationToken.None);
         if (keep)
             await keeper.StartAsync(CancellationToken.None);
-        var loads = new SocketLoads(grid.Grains.Grains, identity, time, NullLogger<SocketLoads>.Instance);
+        var loads = new SocketLoads(grid.Grains.Grains, identity, time, NullLogger<SocketLoads>.Instance) { Patience = s_patience };
         await loads.StartAsync(CancellationToken.None);
         background = [.. background, loads];
-        var router = new StreamRouter(tunnels, paths, loads, directory, links, identity, time, NullLogger<StreamRouter>.Instance);
+        var router = new StreamRouter(tunnels, paths, loads, directory, links, identity, time, NullLogger<StreamRouter>.Instance) { FirstPathsDeadline = s_patience };
         return new TestSilo(certificate, links, app, identity, tunnels, leases, keeper, listener, router, address)
         {
             _background = background, Fence = fence, Right = right, Watch = watch, Store = store, StoreProbe = storeProbe, Peers = peers, Health = health, Probe = probe, Paths = paths, Checks = checks, Announcements = announcements,

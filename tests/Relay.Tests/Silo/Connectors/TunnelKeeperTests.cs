@@ -82,8 +82,14 @@ public sealed class TunnelKeeperTests(ConnectorGrid grid) : IClassFixture<Connec
             Assert.Contains("cut off", other.Answer.Message, StringComparison.Ordinal);
         }
 
-        silo.Fence.OnHeld(silo.Right.Now);
-        await silo.AttachedAsync(connector, epoch: 2);
+        // The store goes on telling it: what it has said holds for seconds.
+        await Eventually.TrueAsync(
+            () =>
+            {
+                silo.Fence.OnHeld(silo.Right.Now);
+                return silo.Tunnels.Find(connector.Id) is { Epoch: >= 2 };
+            },
+            "the agent is back");
     }
 
     [Fact]
@@ -115,7 +121,7 @@ public sealed class TunnelKeeperTests(ConnectorGrid grid) : IClassFixture<Connec
     [Fact]
     public async Task Without_the_store_nothing_is_decided_and_the_agent_is_told_so()
     {
-        await using var silo = await TestSilo.StartAsync(grid, "silo-a", keep: false);
+        await using var silo = await TestSilo.StartAsync(grid, "silo-a", keep: false, agentsAnswer: true);
         var connector = await grid.CreateConnectorAsync(silo);
         await using var agent = TestAgent.Start(connector.Token);
         var tunnel = await silo.AttachedAsync(connector);
