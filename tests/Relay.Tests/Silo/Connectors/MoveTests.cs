@@ -20,7 +20,6 @@ public sealed class MoveTests(ConnectorGrid grid) : IClassFixture<ConnectorGrid>
         var connector = await grid.CreateConnectorAsync(leaving);
         await using var agent = TestAgent.Start(connector.Token);
         var old = await leaving.AttachedAsync(connector);
-        Announce(leaving, (leaving, SiloAnnouncement.Draining), (staying, SiloAnnouncement.Active));
         using var target = new TcpTarget();
         var (user, server) = await OpenAsync(leaving, target, connector);
 
@@ -30,6 +29,8 @@ public sealed class MoveTests(ConnectorGrid grid) : IClassFixture<ConnectorGrid>
         var opened = new ConcurrentDictionary<string, int>();
         var openers = new[] { leaving, staying }.Select(silo => OpenForeverAsync(silo, connector, opened, failures, enough.Token)).ToArray();
         await Eventually.TrueAsync(() => opened.Count == 2 || !failures.IsEmpty, "both silos open streams");
+        // Not before: an agent that hears of it goes at once.
+        Announce(leaving, (leaving, SiloAnnouncement.Draining), (staying, SiloAnnouncement.Active));
         await leaving.Listener.LeaveAsync();
         var moved = await staying.AttachedAsync(connector, old.Epoch + 1);
         await Eventually.TrueAsync(() => leaving.Tunnels.Find(connector.Id) is null, "the old silo lets go");
