@@ -2,7 +2,12 @@ using Relay.Protocol.Tunnel;
 
 namespace Relay.Tests.Silo.Connectors;
 
+/// <summary>Alone: the heap is measured.</summary>
+[CollectionDefinition(nameof(BackPressureTests), DisableParallelization = true)]
+public sealed class BackPressureCollection;
+
 /// <summary>A stream nobody reads holds up nobody else and fills no memory.</summary>
+[Collection(nameof(BackPressureTests))]
 public sealed class BackPressureTests(ConnectorGrid grid) : IClassFixture<ConnectorGrid>
 {
     private const int MegaByte = 1024 * 1024;
@@ -31,12 +36,18 @@ public sealed class BackPressureTests(ConnectorGrid grid) : IClassFixture<Connec
             floods.Add(FloodAsync(i, pair.Item1, pair.Item2));
         }
 
-        // Every window on the way is full: nobody sends any more.
+        var accepting = target.AcceptAsync();
+        await using var good = (await silo.OpenAsync(target.Target, connector)).Stream;
+        using var goodTarget = await accepting;
+        var data = TcpTarget.Random(MegaByte, 1);
+        var one = new byte[MegaByte];
+
+        // Every window on the way is full: nobody sends any more, while megabytes go the same way, on the same processors.
         long before;
         do
         {
             before = sent.Sum();
-            await Task.Delay(TimeSpan.FromMilliseconds(300), TimeProvider.System, TestContext.Current.CancellationToken);
+            await CarryAsync(16);
         }
         while (before != sent.Sum());
         Assert.All(floods, f => Assert.False(f.IsCompleted));
@@ -45,29 +56,7 @@ public sealed class BackPressureTests(ConnectorGrid grid) : IClassFixture<Connec
         Assert.True(before < Stalled * 24L * MegaByte, $"{before / MegaByte} MB accepted");
         var heap = GC.GetTotalMemory(forceFullCollection: true);
 
-        var accepting = target.AcceptAsync();
-        await using var good = (await silo.OpenAsync(target.Target, connector)).Stream;
-        using var goodTarget = await accepting;
-        var data = TcpTarget.Random(MegaByte, 1);
-        var one = new byte[MegaByte];
-        for (var i = 0; i < 64; i++)
-        {
-            if (up)
-            {
-                var write = good.WriteAsync(data, TestContext.Current.CancellationToken);
-                await ReadExactlyAsync(goodTarget, one);
-                await write;
-            }
-            else
-            {
-                var write = TcpTarget.SendAsync(goodTarget, data);
-                await good.ReadExactlyAsync(one, TestContext.Current.CancellationToken);
-                await write;
-            }
-
-            Assert.Equal(data, one);
-        }
-
+        await CarryAsync(64);
         Assert.Equal(before, sent.Sum());
         var grown = GC.GetTotalMemory(forceFullCollection: true) - heap;
         Assert.True(grown < 24 * MegaByte, $"the heap grew by {grown / MegaByte} MB");
@@ -80,6 +69,27 @@ public sealed class BackPressureTests(ConnectorGrid grid) : IClassFixture<Connec
         }
 
         await Task.WhenAll(floods);
+
+        async Task CarryAsync(int megaBytes)
+        {
+            for (var i = 0; i < megaBytes; i++)
+            {
+                if (up)
+                {
+                    var write = good.WriteAsync(data, TestContext.Current.CancellationToken);
+                    await ReadExactlyAsync(goodTarget, one);
+                    await write;
+                }
+                else
+                {
+                    var write = TcpTarget.SendAsync(goodTarget, data);
+                    await good.ReadExactlyAsync(one, TestContext.Current.CancellationToken);
+                    await write;
+                }
+
+                Assert.Equal(data, one);
+            }
+        }
 
         async Task FloodAsync(int index, DuplexStream user, System.Net.Sockets.Socket socket)
         {

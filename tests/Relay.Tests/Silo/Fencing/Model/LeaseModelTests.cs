@@ -4,10 +4,15 @@ using System.Text;
 
 namespace Relay.Tests.Silo.Fencing.Model;
 
+/// <summary>Alone: it takes all processors, and what runs beside it would wait for them.</summary>
+[CollectionDefinition(nameof(LeaseModelTests), DisableParallelization = true)]
+public sealed class LeaseModelCollection;
+
 /// <summary>
 /// Very many schedules of the lease protocol. A failing seed is printed; RELAY_MODEL_SEED=… repeats it alone, and RELAY_MODEL_SCHEDULES=…
 /// runs more of them.
 /// </summary>
+[Collection(nameof(LeaseModelTests))]
 public sealed class LeaseModelTests
 {
     private static readonly int s_schedules = int.Parse(Environment.GetEnvironmentVariable("RELAY_MODEL_SCHEDULES") ?? "1500", CultureInfo.InvariantCulture);
