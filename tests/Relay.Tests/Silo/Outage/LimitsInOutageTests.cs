@@ -19,9 +19,9 @@ public sealed class LimitsInOutageTests
     public async Task A_session_ends_when_its_time_is_over_whether_it_began_before_or_in_the_outage(Outage how)
     {
         await using var outage = await OutageScene.StartAsync();
+        using var control = await outage.Silo.Gateway("gw-1").ControlAsync();
         var live = await LiveSessionScene.OpenAsync(outage.Silo, "gw-1", ssh: """{"shell":{},"max_session_duration_seconds":4}""");
         var socket = await outage.Silo.QueryAsync<string>("SELECT name FROM socket WHERE socket_id = @Socket", new { live.Socket });
-        using var control = await live.Gateway.ControlAsync(live.Session);
         await outage.CutAsync(how, known: false);
         var opened = await live.Gateway.OpenAsync(outage.Silo.Certificate(live.User).Blob, socket);
         Assert.True(opened.Allowed, opened.Message);
@@ -39,6 +39,8 @@ public sealed class LimitsInOutageTests
         await outage.HealAsync();
         foreach (var session in ended)
         {
+            // The gateway is told first.
+            await Eventually.TrueAsync(async () => await outage.CountAsync("session WHERE session_id = @session AND outcome <> ''", session) == 1, "its end is written");
             // It lasted as long as it might, by the silo's clock, and is recorded as what it was.
             var (outcome, seconds) = await outage.Silo.QueryAsync<(string, double)>(
                 "SELECT outcome, extract(epoch FROM end_time - start_time)::float8 FROM session WHERE session_id = @session", new { session });
