@@ -22,14 +22,20 @@ public sealed class GridHealthTests
         {
             await Eventually.TrueAsync(() => silo.Get<SiloFence>().Voters.Count == 3, "it counts all three");
             await Eventually.TrueAsync(() => silo.Get<GridHealth>().MajorityReachable, "it hears them");
-            Assert.True(silo.Get<GridHealth>().StoreReachable);
+            await Eventually.TrueAsync(() => silo.Get<GridHealth>().StoreReachable, "it reaches the store");
             Assert.True(silo.Get<SiloFence>().MayServe(silo.Get<BootClock>().Now));
         }
 
         using var http = new HttpClient();
-        using var health = JsonDocument.Parse(await http.GetStringAsync($"{one.Host.ApiAddress}/health", Cancel));
-        Assert.True(health.RootElement.GetProperty("grid").GetProperty("majority_reachable").GetBoolean());
-        Assert.Contains("relay_grid_majority_reachable 1\n", await http.GetStringAsync($"{one.Host.ApiAddress}/metrics", Cancel), StringComparison.Ordinal);
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                using var health = JsonDocument.Parse(await http.GetStringAsync($"{one.Host.ApiAddress}/health", Cancel));
+                return health.RootElement.GetProperty("grid").GetProperty("majority_reachable").GetBoolean();
+            },
+            "it says so");
+        await Eventually.TrueAsync(
+            async () => (await http.GetStringAsync($"{one.Host.ApiAddress}/metrics", Cancel)).Contains("relay_grid_majority_reachable 1\n", StringComparison.Ordinal), "its metrics say so");
 
         var gone = three.Get<SiloFence>().Self;
         await three.DisposeAsync();

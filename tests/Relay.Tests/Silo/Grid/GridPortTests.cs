@@ -102,7 +102,8 @@ public sealed class GridPortTests(SiloFixture fixture) : IClassFixture<SiloFixtu
                 await socket.ConnectAsync(address, TestContext.Current.CancellationToken);
             }
 
-            Assert.Equal(0, await EndOfAsync(strangers[0]));
+            // Those that come at the same time may be counted in another order than they came in.
+            Assert.Equal(0, await await Task.WhenAny(strangers[..16].Select(EndOfAsync)));
             Assert.Equal(HttpStatusCode.BadRequest, (await gateway.PostAsync(GridRoutes.Identify)).StatusCode);
             Assert.Equal(HttpStatusCode.BadRequest, (await silo.Gateway("gw-2").PostAsync(GridRoutes.Hello)).StatusCode);
             Assert.False(strangers[^1].Poll(0, SelectMode.SelectRead));
@@ -118,7 +119,7 @@ public sealed class GridPortTests(SiloFixture fixture) : IClassFixture<SiloFixtu
             {
                 return await socket.ReceiveAsync(new byte[1], TestContext.Current.CancellationToken);
             }
-            catch (SocketException)
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
                 return 0;
             }

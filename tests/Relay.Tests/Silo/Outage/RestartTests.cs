@@ -161,7 +161,8 @@ public sealed class RestartTests
 
     private static SiloOptions Options(TempDir state, string database)
     {
-        using var free = new TcpListener(IPAddress.Loopback, 0);
+        // Between two starts nobody has the port: nobody else in these tests uses the address.
+        using var free = new TcpListener(IPAddress.Parse("127.0.0.9"), 0);
         free.Start();
         return new SiloOptions
         {

@@ -195,6 +195,7 @@ public sealed class SessionOutageTests
 
         await outage.HealAsync();
         Assert.Equal(sent, await outage.CountAsync("recording_chunk WHERE session_id = @session", live.Session));
+        await live.EndedAsync();
         Assert.Equal("recording failed", await live.OutcomeAsync());
         Assert.True((await live.Gateway.OpenAsync(outage.Silo.Certificate(live.User).Blob, socket)).Allowed);
     }

@@ -36,7 +36,7 @@ public sealed class FlowTests(SiloFixture fixture) : IClassFixture<SiloFixture>
             using var far = await target.AcceptAsync();
             await stream.WriteAsync(new byte[9], TestContext.Current.CancellationToken);
             using var end = await gateway.EndAsync(answer.SessionId, "closed", 9, 0);
-            await Eventually.TrueAsync(async () => await _silo.QueryAsync<string>("SELECT outcome FROM session WHERE session_id = @SessionId AND bytes_up = 9", new { answer.SessionId }) == "closed", "the row is ended");
+            await Eventually.TrueAsync(async () => await _silo.QueryAsync<string>("SELECT outcome || ' ' || bytes_up FROM session WHERE session_id = @SessionId", new { answer.SessionId }) == "closed 9", "the row is ended");
         }
     }
 

@@ -22,7 +22,7 @@ public sealed class PeerStoreTests : IAsyncLifetime
     {
         One = await TestSilo.StartAsync();
         Two = await TestSilo.StartAsync(One, "silo-2");
-        await Eventually.TrueAsync(async () => await TryAsync(() => Peers.HeadsAsync(Cancel)), "the second silo has heard of the first");
+        await HeardAsync(() => Peers.HeadsAsync(Cancel));
     }
 
     public async ValueTask DisposeAsync()
@@ -38,8 +38,8 @@ public sealed class PeerStoreTests : IAsyncLifetime
         var (socket, name) = await One.AddSocketAsync("10.9.8.7", 2200);
         await One.AllowAsync(user, socket);
         var version = await One.QueryAsync<long>("SELECT version FROM organization WHERE organization_id = @OrganizationId", new { One.OrganizationId });
-        Assert.Equal(version, (await Peers.HeadsAsync(Cancel)).Versions[One.OrganizationId]);
-        var rows = await Peers.RowsAsync(One.OrganizationId, Cancel);
+        Assert.Equal(version, (await HeardAsync(() => Peers.HeadsAsync(Cancel))).Versions[One.OrganizationId]);
+        var rows = await HeardAsync(() => Peers.RowsAsync(One.OrganizationId, Cancel));
         var snapshot = Two.Get<SnapshotLoader>().Build(rows!);
         var known = One.Get<SnapshotCell>().Find(One.OrganizationId)!;
         Assert.Equal(version, snapshot.Version);
@@ -48,7 +48,7 @@ public sealed class PeerStoreTests : IAsyncLifetime
         Assert.Equal(known.UserCa.Fingerprint, snapshot.UserCa.Fingerprint);
         Assert.True(snapshot.Policies.Evaluate(new Relay.Policy.AccessRequest(
             snapshot.Users[user].Subject, snapshot.Sockets[socket].Facts, IPAddress.Loopback, null, TimeProvider.System.GetUtcNow(), new Relay.Policy.AccessAction.Connect("ubuntu"), Guid.NewGuid())).Allowed);
-        Assert.Null(await Peers.RowsAsync(Guid.NewGuid(), Cancel));
+        Assert.Null(await HeardAsync(() => Peers.RowsAsync(Guid.NewGuid(), Cancel)));
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public sealed class PeerStoreTests : IAsyncLifetime
             await Dapper.SqlMapper.ExecuteAsync(connection, "UPDATE session SET kill_requested_at = now(), killed_by = 'x@y' WHERE session_id = ANY(@ids)", new { ids = new[] { mine.Session, theirs.Session } });
         }
 
-        var kills = await Peers.KillsAsync(Cancel);
+        var kills = await HeardAsync(() => Peers.KillsAsync(Cancel));
         Assert.DoesNotContain(kills, k => k.SessionId == theirs.Session);
         await mine.EndedAsync();
         Assert.Equal("killed by x@y", await mine.OutcomeAsync());
@@ -72,7 +72,9 @@ public sealed class PeerStoreTests : IAsyncLifetime
     public async Task It_confirms_through_the_peer_and_a_silo_confirms_for_nobody_else()
     {
         var self = Two.Get<SiloIdentity>().Incarnation;
-        await Peers.AcknowledgeAsync(One.OrganizationId, 1, 4711, Cancel);
+        // What it confirms by itself, once it has started, must not come after.
+        await Eventually.TrueAsync(async () => await One.QueryAsync<int>("SELECT count(*)::int FROM silo_snapshot WHERE silo_incarnation = @self", new { self }) == 1, "it has confirmed what it started with");
+        await HeardAsync(() => Peers.AcknowledgeAsync(One.OrganizationId, 1, 4711, Cancel));
         Assert.Equal(4711, await One.QueryAsync<long>("SELECT version FROM silo_snapshot WHERE silo_incarnation = @self AND organization_id = @OrganizationId", new { self, One.OrganizationId }));
 
         var impostor = One.Peer(new GridPeer(GridRole.Silo, "silo-3"));
@@ -83,16 +85,24 @@ public sealed class PeerStoreTests : IAsyncLifetime
         Assert.False(gateway.IsSuccessStatusCode);
     }
 
-    private static async Task<bool> TryAsync(Func<Task> action)
+    // As soon as the second silo hears the first: when the machine stands still they lose sight of each other for a second.
+    private static async Task<T> HeardAsync<T>(Func<Task<T>> ask)
     {
-        try
-        {
-            await action();
-            return true;
-        }
-        catch (Relay.Silo.Storage.StoreUnavailableException)
-        {
-            return false;
-        }
+        T answer = default!;
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                try
+                {
+                    answer = await ask();
+                    return true;
+                }
+                catch (Relay.Silo.Storage.StoreUnavailableException)
+                {
+                    return false;
+                }
+            },
+            "the second silo hears the first");
+        return answer;
     }
 }
