@@ -14,7 +14,7 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
 
     private readonly ConcurrentDictionary<Guid, int> _misses = new();
 
-    /// <summary>When the last probe was sent that a silo has answered.</summary>
+    /// <summary>When the last probe was sent that a silo has answered; later by as long as this process has stood still since.</summary>
     private readonly ConcurrentDictionary<Guid, long> _heard = new();
     private readonly ConcurrentDictionary<Guid, byte> _suspected = new();
     private readonly LocalHealth _health = new();
@@ -30,6 +30,7 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
         {
             var sentAt = time.GetTimestamp();
             var answers = await Task.WhenAll(probed.Select(member => Probe(member))).ConfigureAwait(false);
+            StandStill();
             _health.Observe(clock.TakeLongestGap());
             // Who hears nobody of several may be the one that is cut off. When it hears somebody again, what it missed meanwhile
             // says nothing about the others, whose links take some more time to come back.
@@ -118,9 +119,21 @@ internal sealed partial class FailureDetector(GrainHostOptions options, Membersh
 
     /// <summary>
     /// Whether a silo has answered a probe that was sent less than so many intervals ago as probes must fail: whoever has missed as
-    /// many in a row knows of an older silence than this speaks of.
+    /// many in a row knows of an older silence than this speaks of. Time in which this process stood still, and asked nobody, does not count;
+    /// but it speaks for nobody longer than it would wait itself.
     /// </summary>
-    public bool Hears(Guid incarnation) => _heard.TryGetValue(incarnation, out var sentAt) && time.GetElapsedTime(sentAt) < options.MissedProbes * options.ProbeInterval;
+    public bool Hears(Guid incarnation) => _heard.TryGetValue(incarnation, out var sentAt)
+        && time.GetElapsedTime(sentAt) - Late(clock.LongestGap) < options.MissedProbes * options.ProbeInterval
+        && MissesOf(incarnation) < options.MissedProbes * _health.Multiplier;
+
+    private static TimeSpan Late(TimeSpan gap) => gap >= LocalHealth.Late ? gap : TimeSpan.Zero;
+
+    private void StandStill()
+    {
+        var gap = (long)(Late(clock.LongestGap).TotalSeconds * time.TimestampFrequency);
+        if (gap == 0) return;
+        foreach (var (incarnation, sentAt) in _heard) _heard[incarnation] = sentAt + gap;
+    }
 
     // Who has never answered may still be starting: it compiles what it runs, on a machine that may be busy.
     private int Patience(SiloMember member) => _heard.ContainsKey(member.Incarnation) ? _health.Multiplier : LocalHealth.MaxMultiplier;

@@ -28,6 +28,16 @@ internal sealed class CoarseClock(TimeProvider time)
     /// <summary>How long ago the last update was.</summary>
     public TimeSpan SinceUpdate => time.GetElapsedTime(_start) - TimeSpan.FromTicks(Volatile.Read(ref _updatedAt));
 
+    /// <summary>The longest time between two updates since <see cref="TakeLongestGap"/>, also one that is not over.</summary>
+    public TimeSpan LongestGap
+    {
+        get
+        {
+            var (taken, running) = (TimeSpan.FromTicks(Volatile.Read(ref _longestGap)), SinceUpdate);
+            return running > taken ? running : taken;
+        }
+    }
+
     /// <summary>The longest time between two updates since this was last asked.</summary>
     public TimeSpan TakeLongestGap() => TimeSpan.FromTicks(Interlocked.Exchange(ref _longestGap, 0));
 
