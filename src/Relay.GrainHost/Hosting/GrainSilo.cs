@@ -14,9 +14,6 @@ namespace Relay.GrainHost.Hosting;
 /// <summary>This process as a host of grains. Safe for concurrent use. Dispose it when it has stopped.</summary>
 public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
 {
-    /// <summary>A gap in this process's own clock ticks after which others may have declared it dead.</summary>
-    private static readonly TimeSpan SuspiciousPause = TimeSpan.FromSeconds(2);
-
     private readonly GrainHostOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -84,6 +81,9 @@ public sealed partial class GrainSilo : ILocalSilo, IAsyncDisposable
 
     /// <summary>Calls that wait or run in them.</summary>
     public int LiveCallCount => _router.Catalog.LiveRequests;
+
+    /// <summary>A gap in this process's own clock ticks after which others may have declared it dead.</summary>
+    internal TimeSpan SuspiciousPause { get; init; } = TimeSpan.FromSeconds(2);
 
     internal MembershipAgent Agent => _membership;
 

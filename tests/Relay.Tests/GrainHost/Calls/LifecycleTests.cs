@@ -28,15 +28,21 @@ public sealed class LifecycleTests
         var silo = await cluster.StartAsync();
         await silo.Grains.GetGrain<ILifeGrain>("idle").CountAsync();
         await silo.Grains.GetGrain<ILifeGrain>("kept").DelayLeavingAsync(TimeSpan.FromHours(1));
+        await OverAsync();
         time.Advance(TimeSpan.FromMinutes(14));
         await silo.Grains.GetGrain<ILifeGrain>("used").CountAsync();
+        await OverAsync();
         time.Advance(TimeSpan.FromMinutes(2));
         await Eventually.TrueAsync(() => silo.Journal.Lines.Contains("idle: dispose"), "the idle one has ended");
         Assert.Contains("idle: deactivate ActivationIdle", silo.Journal.Lines);
         Assert.Equal(2, silo.Host.ActivationCount);
         Assert.Equal(1, await silo.Grains.GetGrain<ILifeGrain>("idle").CountAsync());
+        await OverAsync();
         time.Advance(TimeSpan.FromMinutes(62));
         await Eventually.TrueAsync(() => silo.Host.ActivationCount == 0, "all have ended");
+
+        // A caller has its answer a moment before the call counts as over, which is when its grain was last used.
+        Task OverAsync() => Eventually.TrueAsync(() => silo.Host.LiveCallCount == 0, "the calls are over");
     }
 
     [Fact]
@@ -123,19 +129,33 @@ public sealed class LifecycleTests
         var time = new ManualTimeProvider();
         await using var cluster = new TestCluster(time);
         var silo = await cluster.StartAsync();
+        var own = time.ArmedTimers;
         await silo.Grains.GetGrain<ILifeGrain>("kept").StartTimerAsync(TimeSpan.FromSeconds(30), TimeSpan.FromSeconds(30), keepAlive: true);
         await silo.Grains.GetGrain<ILifeGrain>("left").StartTimerAsync(TimeSpan.FromSeconds(30), TimeSpan.FromSeconds(30), keepAlive: false);
-        var armed = time.ArmedTimers;
-        for (var i = 1; i <= 34; i++)
+        // The time-outs of the activations are gone: nothing of theirs is under way any more.
+        await Eventually.TrueAsync(() => time.ArmedTimers == own + 2, () => $"{time.ArmedTimers} timers, {own} are the silo's own");
+        for (var i = 1; i <= 30; i++)
         {
             time.Advance(TimeSpan.FromSeconds(30));
-            // A tick has ended when its timer is armed again.
-            await Eventually.TrueAsync(
-                () => silo.Journal.Lines.Contains($"kept: tick {i}") && time.ArmedTimers == armed - (silo.Journal.Lines.Contains("left: dispose") ? 1 : 0), $"tick {i}");
+            await TickedAsync(i, timers: 2);
         }
 
-        await Eventually.TrueAsync(() => silo.Journal.Lines.Contains("left: dispose"), "the other one has ended");
+        // After fifteen minutes, at the next look, and while no time passes for its end.
+        time.Advance(TimeSpan.FromSeconds(1));
+        await Eventually.TrueAsync(() => silo.Journal.Lines.Contains("left: dispose") && time.ArmedTimers == own + 1, "the other one has ended");
+        time.Advance(TimeSpan.FromSeconds(29));
+        await TickedAsync(31, timers: 1);
+        for (var i = 32; i <= 34; i++)
+        {
+            time.Advance(TimeSpan.FromSeconds(30));
+            await TickedAsync(i, timers: 1);
+        }
+
         Assert.Equal(1, silo.Host.ActivationCount);
+
+        // A tick has ended when its timer is armed again.
+        Task TickedAsync(int tick, int timers) =>
+            Eventually.TrueAsync(() => silo.Journal.Lines.Contains($"kept: tick {tick}") && time.ArmedTimers == own + timers, () => $"tick {tick}: {time.ArmedTimers - own} timers");
     }
 
     [Fact]

@@ -26,6 +26,7 @@ public sealed class HostingTests
         builder.Services.AddGrainHost(o =>
         {
             o.GrainAssemblies.Add(typeof(HostingTests).Assembly);
+            o.CallTimeout = o.StopTimeout = TimeSpan.FromMinutes(1);
             if (!addressIsLate) o.Address = "here:1";
         });
         if (addressIsLate) builder.Services.AddHostedService<LateAddress>();

@@ -38,7 +38,8 @@ public sealed class LinkTests
     [Fact]
     public async Task A_silo_that_cannot_be_dialled_is_reported_at_once()
     {
-        await using var cluster = new TestCluster { Configure = o => o.MissedProbes = 1000 };
+        // No probe has made a link before: over one that is cut, the call would be lost and not refused.
+        await using var cluster = new TestCluster { Configure = o => o.ProbeInterval = TimeSpan.FromHours(1) };
         var silos = await cluster.StartAsync("one", "two");
         var grain = silos[0].Grains.GetGrain<ILifeGrain>(Placing.KeyOn(silos[1], silos[0]));
         cluster.Cut("two");
@@ -186,9 +187,16 @@ public sealed class LinkTests
         {
             var listener = new TcpListener(IPAddress.Loopback, 0);
             listener.Start();
-            var options = new GrainHostOptions { Address = listener.LocalEndpoint.ToString()!, GrainAssemblies = { typeof(LinkTests).Assembly }, MissedProbes = 1000 };
+            var options = new GrainHostOptions
+            {
+                Address = listener.LocalEndpoint.ToString()!,
+                GrainAssemblies = { typeof(LinkTests).Assembly },
+                MissedProbes = 1000,
+                CallTimeout = TimeSpan.FromMinutes(1),
+                ConnectTimeout = TimeSpan.FromMinutes(1),
+            };
             var services = new ServiceCollection().AddSingleton<TestJournal>().BuildServiceProvider();
-            var host = new GrainSilo(options, table, new Dialler(), services, TimeProvider.System, NullLogger<GrainSilo>.Instance);
+            var host = new GrainSilo(options, table, new Dialler(), services, TimeProvider.System, NullLogger<GrainSilo>.Instance) { SuspiciousPause = TimeSpan.FromHours(1) };
             var made = new TcpSilo(new TestSilo(options.Address, host, services.GetRequiredService<TestJournal>()), listener);
             _ = made.AcceptAsync();
             await host.StartAsync(Cancel);

@@ -103,21 +103,19 @@ public sealed class TurnTests
     [Fact]
     public async Task A_grain_with_too_many_waiting_calls_rejects_more_and_recovers()
     {
-        await using var cluster = new TestCluster
-        {
-            Configure = o =>
-            {
-                o.MaxQueuedCalls = 10;
-                o.CallTimeout = TimeSpan.FromMilliseconds(700);
-            },
-        };
+        var time = new ManualTimeProvider();
+        await using var cluster = new TestCluster(time) { Configure = o => o.MaxQueuedCalls = 10 };
         var silo = await cluster.StartAsync();
         var grain = silo.Grains.GetGrain<ITurnGrain>("t");
-        var calls = Enumerable.Range(0, 10).Select(_ => grain.WriteAsync("g")).ToArray();
+        var first = grain.WriteAsync("g");
+        await Eventually.TrueAsync(() => grain.PeekAsync().Result.Open == 1, "the first call has begun");
+        await Eventually.TrueAsync(() => silo.Host.LiveCallCount == 1, "and is alone");
+        Task[] calls = [first, .. Enumerable.Range(0, 9).Select(_ => grain.WriteAsync("g"))];
         var rejected = await Assert.ThrowsAsync<Orleans.Runtime.LimitExceededException>(() => grain.WriteAsync("g"));
         Assert.Contains("turn/t is overloaded: 10 calls wait", rejected.Message, StringComparison.Ordinal);
         // The gate's own call finds no room either, so the deadline clears the queue.
         await Assert.ThrowsAsync<Orleans.Runtime.LimitExceededException>(() => grain.OpenAsync("g"));
+        time.Advance(TimeSpan.FromSeconds(5.2));
         foreach (var call in calls) await Assert.ThrowsAsync<TimeoutException>(() => call);
         await Eventually.TrueAsync(() => silo.Host.LiveCallCount == 1, "those who gave up have left the line");
         // The first call has begun and still waits at its gate; the others have left the line without having begun.
