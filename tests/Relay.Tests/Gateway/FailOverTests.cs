@@ -114,7 +114,7 @@ public sealed class FailOverTests
         var both = Announcement(1, (host.Silo, SiloAnnouncement.Active), (second, SiloAnnouncement.Active));
         (host.Silo.Announced, second.Announced) = (both, both);
         host.Silo.Announce(both);
-        await GatewayHost.UntilAsync(() => !second.Subscriptions.IsEmpty);
+        await GatewayHost.UntilAsync(() => host.Gateway.Silos.Answering().Count == 2);
         return second;
     }
 

@@ -27,6 +27,9 @@ namespace Relay.Tests.Gateway;
 /// </summary>
 internal sealed class ScriptedSilo : IAsyncDisposable
 {
+    // As a silo does: who hears nothing for three of them gives the stream up.
+    private static readonly TimeSpan s_ping = TimeSpan.FromSeconds(5);
+
     private readonly WebApplication _application;
     private readonly ConcurrentDictionary<Guid, Channel<ControlMessage>> _controls = new();
     private readonly ConcurrentDictionary<Guid, Channel<DevicesMessage>> _deviceStreams = new();
@@ -340,10 +343,15 @@ internal sealed class ScriptedSilo : IAsyncDisposable
 
     private async Task ControlAsync(HttpContext context)
     {
-        Subscriptions.Enqueue(await ReadAsync(context, GridJson.Default.ControlSubscription));
+        var subscription = await ReadAsync(context, GridJson.Default.ControlSubscription);
         var id = Guid.NewGuid();
-        var control = _controls[id] = Channel.CreateUnbounded<ControlMessage>();
-        control.Writer.TryWrite(new ControlMessage("ping", null, null));
+        var control = Channel.CreateUnbounded<ControlMessage>();
+        var ping = new ControlMessage("ping", null, null);
+        control.Writer.TryWrite(ping);
+        _controls[id] = control;
+        // Whoever sees it here can say something to it.
+        Subscriptions.Enqueue(subscription);
+        await using var pings = TimeProvider.System.CreateTimer(_ => control.Writer.TryWrite(ping), null, s_ping, s_ping);
         try
         {
             await foreach (var message in control.Reader.ReadAllAsync(context.RequestAborted))
@@ -368,6 +376,7 @@ internal sealed class ScriptedSilo : IAsyncDisposable
         var stream = _deviceStreams[id] = Channel.CreateUnbounded<DevicesMessage>();
         foreach (var message in Devices)
             stream.Writer.TryWrite(message);
+        await using var pings = TimeProvider.System.CreateTimer(_ => stream.Writer.TryWrite(new DevicesMessage("ping")), null, s_ping, s_ping);
         try
         {
             await foreach (var message in stream.Reader.ReadAllAsync(context.RequestAborted))

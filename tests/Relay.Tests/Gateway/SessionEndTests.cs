@@ -145,7 +145,7 @@ public sealed class SessionEndTests
         second.Target = host.Silo.Target;
         host.Silo.KnownSilos = [host.Silo.Address, second.Address];
         host.Silo.DropControlStreams();
-        await GatewayHost.UntilAsync(() => !second.Subscriptions.IsEmpty);
+        await GatewayHost.UntilAsync(() => host.Gateway.Silos.Answering().Any(s => s.Silo.Address == second.Address));
         await host.Silo.DisposeAsync();
         Assert.Equal(0, (await host.SshAsync("true")).ExitCode);
         Assert.Single(second.Opened);
