@@ -3,7 +3,9 @@ using Relay.Protocol.WireGuard;
 
 namespace Relay.Tests.Protocol.WireGuard;
 
-/// <summary>What packets and peers cost in memory. Durations belong to bench/.</summary>
+/// <summary>What packets and peers cost in memory. Durations belong to bench/. Alone: the heap is the process's.</summary>
+[Collection(nameof(CostTests))]
+[CollectionDefinition(nameof(CostTests), DisableParallelization = true)]
 public sealed class CostTests
 {
     [Fact]
