@@ -61,7 +61,7 @@ public sealed class AgentEpochTests
         epochs.Ask();
         var waiting = OpensAsync(tunnel);
         // Ordered behind it on the same connection, and answered: the opening is held, not lost.
-        Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(20), Cancel));
+        Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(60), Cancel));
         Assert.False(waiting.IsCompleted);
         epochs.Settle(known: true);
         Assert.True(await waiting);
@@ -117,13 +117,13 @@ public sealed class AgentEpochTests
         await using var server = await StartAsync(epochs);
         using var tunnel = await ConnectAsync(server, attached: 5, opener: 5, clock => new AgentClock(-1_000_000_000, clock.Now));
         Assert.False(await OpensAsync(tunnel));
-        Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(20), Cancel));
+        Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(60), Cancel));
         Assert.True(await OpensAsync(tunnel));
     }
 
     private static async Task<TunnelServer> StartAsync(EpochGate epochs)
     {
-        var routes = new TunnelRoutes(epochs, new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, TimeProvider.System, NullLoggerFactory.Instance);
+        var routes = new TunnelRoutes(epochs, new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(60), TimeProvider.System), null, TimeProvider.System, NullLoggerFactory.Instance);
         var server = new TunnelServer(routes, NullLoggerFactory.Instance);
         await server.StartAsync(Cancel);
         return server;
@@ -155,7 +155,7 @@ public sealed class AgentEpochTests
     private static async Task<bool> OpensAsync(ConnectorTunnel tunnel)
     {
         var refusal = await Assert.ThrowsAsync<StreamOpenException>(async () =>
-            await tunnel.OpenAsync(Guid.NewGuid(), StreamTarget.Tcp("127.0.0.1", 1), TimeSpan.FromSeconds(20), Cancel));
+            await tunnel.OpenAsync(Guid.NewGuid(), StreamTarget.Tcp("127.0.0.1", 1), TimeSpan.FromSeconds(60), Cancel));
         Assert.True(refusal.Error is StreamOpenError.Refused or StreamOpenError.StaleEpoch, refusal.Message);
         return refusal.Error == StreamOpenError.Refused;
     }

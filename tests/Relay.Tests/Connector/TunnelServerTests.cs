@@ -22,10 +22,10 @@ public sealed class TunnelServerTests
         {
             var (connection, tunnel) = await ConnectAsync(server);
             using var ended = tunnel;
-            Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(20), Cancel));
+            Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(60), Cancel));
             var drained = tunnel.DrainedAsync();
             await tunnel.CloseAsync("lease_lost", "test");
-            await connection.Completed.WaitAsync(TimeSpan.FromSeconds(20), TimeProvider.System, Cancel);
+            await connection.Completed.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Cancel);
             Assert.False(await drained);
         }
     }
@@ -38,7 +38,7 @@ public sealed class TunnelServerTests
         var (connection, tunnel) = await ConnectAsync(server);
         using var ended = tunnel;
         await Assert.ThrowsAsync<TimeoutException>(() => connection.Completed.WaitAsync(TimeSpan.FromSeconds(2.5), TimeProvider.System, Cancel));
-        Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(20), Cancel));
+        Assert.True(await tunnel.PingAsync(TimeSpan.FromSeconds(60), Cancel));
     }
 
     // Another silo that asks for the stream must be able to tell it from a refusal, and look where the connector is now.
@@ -58,13 +58,13 @@ public sealed class TunnelServerTests
         Assert.Equal(StreamOpenError.NotAttached, error);
 
         async Task<StreamOpenError> OpenAsync() =>
-            (await Assert.ThrowsAsync<StreamOpenException>(async () => await tunnel.OpenAsync(Guid.NewGuid(), target, TimeSpan.FromSeconds(20), Cancel))).Error;
+            (await Assert.ThrowsAsync<StreamOpenException>(async () => await tunnel.OpenAsync(Guid.NewGuid(), target, TimeSpan.FromSeconds(60), Cancel))).Error;
     }
 
     private static async Task<TunnelServer> StartAsync()
     {
         var server = new TunnelServer(
-            new TunnelRoutes(new EpochGate(), new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(5), TimeProvider.System), null, TimeProvider.System, NullLoggerFactory.Instance), NullLoggerFactory.Instance);
+            new TunnelRoutes(new EpochGate(), new BootClock(TimeProvider.System), new TargetDialler(TimeSpan.FromSeconds(60), TimeProvider.System), null, TimeProvider.System, NullLoggerFactory.Instance), NullLoggerFactory.Instance);
         await server.StartAsync(Cancel);
         return server;
     }

@@ -218,8 +218,15 @@ public sealed class AccessTests
         {
             var client = new TcpClient();
             await client.ConnectAsync(host.Gateway.SshEndPoint, GatewayHost.Deadline);
-            await client.GetStream().WriteAsync(i % 2 == 0 ? "RELAY-1.0 db"u8.ToArray() : "SSH-2.0-slow"u8.ToArray(), GatewayHost.Deadline);
             clients.Add(client);
+            try
+            {
+                await client.GetStream().WriteAsync(i % 2 == 0 ? "RELAY-1.0 db"u8.ToArray() : "SSH-2.0-slow"u8.ToArray(), GatewayHost.Deadline);
+            }
+            catch (IOException)
+            {
+                // On a busy machine its time may be over before it has said anything.
+            }
         }
 
         foreach (var client in clients)

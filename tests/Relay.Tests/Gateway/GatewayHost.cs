@@ -107,7 +107,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         get
         {
             var bounded = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-            bounded.CancelAfter(TimeSpan.FromSeconds(60));
+            bounded.CancelAfter(TimeSpan.FromSeconds(120));
             return bounded.Token;
         }
     }

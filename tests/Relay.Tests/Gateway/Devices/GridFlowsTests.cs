@@ -103,7 +103,8 @@ public sealed class GridFlowsTests
         target.Start();
         host.Silo.Target = target.LocalEndpoint;
         var session = Guid.NewGuid();
-        host.Silo.Flow = _ => new OpenFlowResponse(true, Guid.NewGuid(), "tcp", session, "pg", EndsAt: TimeProvider.System.GetUtcNow() + TimeSpan.FromMilliseconds(300));
+        host.Silo.Flow = _ => new OpenFlowResponse(true, Guid.NewGuid(), "tcp", session, "pg", EndsAt: TimeProvider.System.GetUtcNow() + TimeSpan.FromSeconds(5));
+        // Opened long before its time is over: one that ends while it is opened is none.
         var decision = await DecideAsync(host, 5432);
         await GatewayHost.UntilAsync(() => decision.Revoked.IsCancellationRequested);
         await decision.DropAsync();

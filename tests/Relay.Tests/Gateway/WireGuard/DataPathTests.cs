@@ -24,8 +24,8 @@ public sealed class DataPathTests
             // Fragments inside, both ways.
             await EchoUdpAsync(client, address, 4000);
             var dialled = address.Contains(':') ? $"[{address}]:7" : $"{address}:7";
-            Assert.Matches($"asked Tcp {client.Id} {System.Text.RegularExpressions.Regex.Escape(own)}:[0-9]+ {System.Text.RegularExpressions.Regex.Escape(dialled)}", site.Host.Output);
             await site.Host.WaitForLineAsync($"ended Tcp {dialled} Completed up=5 down=5");
+            Assert.Matches($"asked Tcp {client.Id} {System.Text.RegularExpressions.Regex.Escape(own)}:[0-9]+ {System.Text.RegularExpressions.Regex.Escape(dialled)}", site.Host.Output);
         }
     }
 
@@ -93,7 +93,7 @@ public sealed class DataPathTests
         Assert.Equal(SocketError.AccessDenied, await UdpErrorAsync(client, TunnelSite.Resource6, TunnelSite.RefusedPort));
         // Nobody's address.
         Assert.Equal(SocketError.HostUnreachable, await UdpErrorAsync(client, "192.0.2.1", TunnelSite.EchoPort));
-        Assert.Contains("\"msg\":\"flow refused\"", site.Host.Output, StringComparison.Ordinal);
+        await site.Host.WaitForMessageAsync("flow refused");
         // The decision about a flow is its own: the others are asked about as before.
         await EchoUdpAsync(client, TunnelSite.Resource, 10);
     }
@@ -174,7 +174,7 @@ public sealed class DataPathTests
     [Fact]
     public async Task An_idle_udp_flow_ends_and_too_many_flows_are_refused()
     {
-        await using var site = await TunnelSite.StartAsync("idle=300", "flows=2");
+        await using var site = await TunnelSite.StartAsync("idle=3000", "flows=2");
         site.ServeEcho();
         var client = await site.AddClientAsync();
         await EchoUdpAsync(client, TunnelSite.Resource, 10);

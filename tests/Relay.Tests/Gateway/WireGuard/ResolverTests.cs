@@ -31,7 +31,7 @@ public sealed class ResolverTests
         Assert.Matches(@"relay\.\s+5\s+IN\s+SOA", none);
         Assert.Contains("flags: qr aa rd ra; QUERY: 1, ANSWER: 0, AUTHORITY: 1", none, StringComparison.Ordinal);
         foreach (var name in (string[])["nothing.relay", "_dns._udp.relay", "a.echo.relay"]) Assert.Contains("status: NXDOMAIN", await DigAsync(client, Own, name, "A"), StringComparison.Ordinal);
-        Assert.Contains($"resolve {client.Id} nothing", site.Host.Output, StringComparison.Ordinal);
+        await site.Host.WaitForLineAsync($"resolve {client.Id} nothing");
         Assert.DoesNotContain("_udp", site.Host.Output, StringComparison.Ordinal);
         Assert.Matches(@"relay\.\s+5\s+IN\s+SOA\s+relay\. hostmaster\.relay\.", await DigAsync(client, Own, "relay", "SOA"));
         Assert.Contains("status: REFUSED", await DigAsync(client, Own, "echo.relay", "A", "-c", "CH"), StringComparison.Ordinal);

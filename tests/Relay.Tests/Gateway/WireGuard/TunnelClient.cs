@@ -76,7 +76,8 @@ internal sealed class TunnelClient : IAsyncDisposable
         var socket = NewSocket(address, SocketType.Stream);
         try
         {
-            await socket.ConnectAsync(IPAddress.Parse(address), port).WaitAsync(TimeSpan.FromSeconds(40), TestContext.Current.CancellationToken);
+            // A device whose gateway was started anew makes a handshake after 15 s, and the kernel's next SYN is up to 31 s after the first.
+            await socket.ConnectAsync(IPAddress.Parse(address), port).WaitAsync(TimeSpan.FromSeconds(100), TestContext.Current.CancellationToken);
             return new NetworkStream(socket, ownsSocket: true);
         }
         catch

@@ -94,11 +94,11 @@ public sealed class UdpBatchTests
         using var answered = new UdpReceiver(device, there);
         asking.Add(new WireGuardEndpoint(new IPEndPoint(IPAddress.Parse("127.7.8.9"), gateway.LocalEndPoint.Port)), "question"u8);
         asking.Flush();
-        Assert.Equal(1, asked.Receive());
+        Assert.Equal(1, ReceiveSome(asked));
         asked.Read(0, out var source, out _);
         answering.Add(source, "answer"u8);
         answering.Flush();
-        Assert.Equal(1, answered.Receive());
+        Assert.Equal(1, ReceiveSome(answered));
         Assert.Equal("answer"u8, answered.Read(0, out var from, out _));
         Assert.Equal("127.7.8.9", from.ToIPEndPoint()!.Address.ToString());
     }
@@ -110,6 +110,14 @@ public sealed class UdpBatchTests
         foreach (var datagram in datagrams) sender.Add(to, datagram);
         sender.Flush();
         return Receive(receiver, datagrams.Length, _ => { });
+    }
+
+    /// <summary>Messages of the first receive that has any.</summary>
+    private static int ReceiveSome(UdpReceiver receiver)
+    {
+        var messages = 0;
+        for (var turn = 0; turn < 200 && messages == 0; turn++) messages = receiver.Receive();
+        return messages;
     }
 
     /// <summary>So many datagrams, or fewer when no more come; each receive waits a quarter of a second at most.</summary>

@@ -356,7 +356,7 @@ public sealed class HostileClientTests
             // Cut already.
         }
 
-        await server.Completion.WaitAsync(TimeSpan.FromSeconds(20), Token);
+        await server.Completion.WaitAsync(TimeSpan.FromSeconds(60), Token);
         Assert.Equal(SshDisconnectReason.ProtocolError, server.Error!.Reason);
     }
 
@@ -380,7 +380,7 @@ public sealed class HostileClientTests
 
     private static async Task FailsAsync(Task<SshConnection> accepting, SshDisconnectReason reason)
     {
-        var error = await Assert.ThrowsAsync<SshException>(() => accepting.WaitAsync(TimeSpan.FromSeconds(20), Token));
+        var error = await Assert.ThrowsAsync<SshException>(() => accepting.WaitAsync(TimeSpan.FromSeconds(60), Token));
         Assert.Equal(reason, error.Reason);
         Assert.False(error.ByPeer);
     }

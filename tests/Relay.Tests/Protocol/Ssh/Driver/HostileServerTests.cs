@@ -124,7 +124,7 @@ public sealed class HostileServerTests
         var channel = await opening;
         Assert.Equal("data", Encoding.ASCII.GetString((await channel.ReadAsync(Token)).Data.Span));
         // The server reads nothing any more: the close must not wait for it.
-        await connection.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(20), Token);
+        await connection.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(60), Token);
     }
 
     [Fact]
@@ -139,7 +139,7 @@ public sealed class HostileServerTests
         server.Send(static writer => SshChannelMessages.OpenConfirmation(writer, 0, 3, uint.MaxValue, []));
         var channel = await opening;
         var blocked = channel.WriteAsync(new byte[50_000_000], Token).AsTask();
-        await connection.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(20), Token);
+        await connection.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(60), Token);
         await Assert.ThrowsAsync<SshChannelClosedException>(() => blocked);
         Assert.Equal(SshChannelEventKind.Closed, (await channel.ReadAsync(Token)).Kind);
     }

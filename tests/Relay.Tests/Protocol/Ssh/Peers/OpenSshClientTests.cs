@@ -156,7 +156,7 @@ public sealed class OpenSshClientTests : IDisposable
     public async Task Ten_sessions_share_one_connection()
     {
         await using var server = new ExecServer(Options, new TestAuthenticator());
-        string[] shared = ["-o", $"ControlPath={_directory.File("mux")}", "-o", "ControlMaster=auto", "-o", "ControlPersist=10"];
+        string[] shared = ["-o", $"ControlPath={_directory.File("mux")}", "-o", "ControlMaster=auto", "-o", "ControlPersist=60"];
         Assert.Equal(0, (await SshAsync(server, shared, "true")).ExitCode);
         var results = await Task.WhenAll(Enumerable.Range(0, 9).Select(i => SshAsync(server, shared, $"cat; exit {i}", Encoding.ASCII.GetBytes($"{i}"))));
         for (var i = 0; i < results.Length; i++)
