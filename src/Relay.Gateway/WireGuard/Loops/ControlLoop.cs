@@ -9,18 +9,27 @@ internal sealed class ControlLoop(WireGuardDevice device, TunnelClock clock, Udp
     // Nothing in the protocol is finer than a second.
     private static readonly TimeSpan s_longestWait = TimeSpan.FromMilliseconds(250);
 
+    // Sent together at most: under a flood of forged handshakes, cookie replies. As many real handshakes take two milliseconds.
+    private const int AnswersAtOnce = 8;
+
     private readonly SenderSink _sink = new(sender, handshakes);
 
     public void Turn()
     {
         handshakes.Wait(s_longestWait);
         Span<byte> message = stackalloc byte[148];
+        var waiting = 0;
         while (handshakes.Take(message, out WireGuardEndpoint from) is var length && length > 0)
         {
             TimeSpan now = clock.Now;
             if (handshakes.IsLong) device.DeclareLoad(now);
             device.ReceiveHandshake(message[..length], from, now, _sink);
-            sender.Flush();
+            if (++waiting == AnswersAtOnce || handshakes.IsEmpty)
+            {
+                sender.Flush();
+                waiting = 0;
+            }
+
             AdvanceIfDue();
         }
 

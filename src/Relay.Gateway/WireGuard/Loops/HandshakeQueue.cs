@@ -20,6 +20,8 @@ internal sealed class HandshakeQueue : IDisposable
 
     public long Dropped => Volatile.Read(ref _dropped);
 
+    public bool IsEmpty => Volatile.Read(ref _count) == 0;
+
     /// <summary>More wait than are worked off in a tenth of a second: sources should prove their address.</summary>
     public bool IsLong => Volatile.Read(ref _count) > Places / 2;
 
@@ -36,6 +38,8 @@ internal sealed class HandshakeQueue : IDisposable
             int place = (_first + _count++) % Places;
             message.CopyTo(_messages.AsSpan(place * LongestMessage));
             _places[place] = (from, message.Length);
+            // Whoever takes goes on until there are none.
+            if (_count > 1) return;
         }
 
         _added.Set();
@@ -59,7 +63,7 @@ internal sealed class HandshakeQueue : IDisposable
         }
     }
 
-    /// <summary>Waits until there may be one, or the time has passed.</summary>
+    /// <summary>Waits until there may be one, or the time has passed. Only after <see cref="Take"/> has found none.</summary>
     public void Wait(TimeSpan limit) => _added.WaitOne(limit);
 
     public void Dispose() => _added.Dispose();
