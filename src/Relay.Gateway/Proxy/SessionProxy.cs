@@ -13,6 +13,8 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
 {
     // A client that has been told why its channel did not open leaves by itself; then the text does not appear twice.
     private static readonly TimeSpan s_failureGrace = TimeSpan.FromSeconds(2);
+    // On top of what the stream itself waits: the silo that ends a session may be another one than the silo that cut its way.
+    private static readonly TimeSpan s_reason = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_lastData = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_targetFarewell = TimeSpan.FromSeconds(5);
@@ -290,7 +292,7 @@ internal sealed class SessionProxy(SshConnection user, GatewaySession session, T
                         // Channels are open until the user has been told; a silo that broke the way off may be about to say why.
                         _lost = GoneEnd(connection.Error);
                         await _context.LastData.WaitAsync(s_lastData, time);
-                        await Task.WhenAny(session.Ended, Task.Delay(s_failureGrace, time, cancellationToken));
+                        await Task.WhenAny(session.Ended, Task.Delay(s_reason, time, cancellationToken));
                     }
                     else
                     {

@@ -1,5 +1,4 @@
 using Relay.Gateway.Grid;
-using Relay.Gateway.Proxy;
 
 namespace Relay.Gateway.Sessions;
 
@@ -7,7 +6,7 @@ namespace Relay.Gateway.Sessions;
 /// One session as the silo that opened it knows it, whatever it carries. The first reason to end wins. Safe for concurrent use.
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Whoever carries the session may still look at the token; a source without timer or wait handle holds nothing to dispose.")]
-internal abstract class SiloSession(Guid id, SiloLink silo, ISiloFallback fallback, DateTimeOffset? endsAt, TimeProvider time) : IByteCounter
+internal abstract class SiloSession(Guid id, SiloLink silo, ISiloFallback fallback, DateTimeOffset? endsAt, TimeProvider time)
 {
     private readonly TaskCompletionSource<SessionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _over = new();

@@ -13,7 +13,7 @@ internal sealed class X25519PrivateKey : IDisposable
     /// <summary>Length of scalar, public value and shared secret, in bytes.</summary>
     public const int Length = 32;
 
-    // The other side's value, for as long as a derivation takes: giving a key another value costs a tenth of making one.
+    // The other side's value, for as long as a derivation takes: giving a key another value costs next to nothing, making one a tenth of an agreement.
     [ThreadStatic]
     private static KeyHandle? t_peer;
 
