@@ -123,14 +123,18 @@ internal static partial class LibCrypto
     public static unsafe partial int CipherUpdate(nint context, byte* output, int* written, byte* input, int length);
 
     /// <inheritdoc cref="CipherInit(nint, nint, nint, byte*, byte*, int)"/>
-    [LibraryImport(Library, EntryPoint = "EVP_CipherFinal_ex")]
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_init")]
     [SuppressGCTransition]
-    public static unsafe partial int CipherFinal(nint context, byte* output, int* written);
+    public static unsafe partial int MacInit(nint context, byte* key, nuint keyLength, nint parameters);
 
     /// <inheritdoc cref="CipherInit(nint, nint, nint, byte*, byte*, int)"/>
-    [LibraryImport(Library, EntryPoint = "EVP_CIPHER_CTX_ctrl")]
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_update")]
+    public static unsafe partial int MacUpdate(nint context, byte* data, nuint length);
+
+    /// <inheritdoc cref="CipherInit(nint, nint, nint, byte*, byte*, int)"/>
+    [LibraryImport(Library, EntryPoint = "EVP_MAC_final")]
     [SuppressGCTransition]
-    public static unsafe partial int CipherControl(nint context, int command, int length, byte* tag);
+    public static unsafe partial int MacFinal(nint context, byte* tag, nuint* written, nuint room);
 
     /// <summary>The named digest of the default provider. Null when there is none.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_MD_fetch", StringMarshalling = StringMarshalling.Utf8)]

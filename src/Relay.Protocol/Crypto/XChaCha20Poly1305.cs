@@ -6,7 +6,7 @@ namespace Relay.Protocol.Crypto;
 // What: XChaCha20-Poly1305: HChaCha20 makes a key of its own for each nonce of 24 bytes, ChaCha20-Poly1305 does the rest.
 // References: draft-irtf-cfrg-xchacha-03 §2.2 (HChaCha20), §2.3; RFC 8439 §2.3.
 // Parameters: key 32 bytes, nonce 24 bytes (random ones do not meet), tag 16 bytes.
-// Failure: a wrong tag is "false"; the text is zeroed then.
+// Failure: a wrong tag is "false"; the text is as it was then.
 //
 // libcrypto has no HChaCha20, but its ChaCha20 gives it away: a block of key stream is the state after the rounds plus
 // the state before them, word by word modulo 2^32, and HChaCha20 is words 0–3 and 12–15 after the rounds. Before them
@@ -40,7 +40,7 @@ internal static class XChaCha20Poly1305
         CryptographicOperations.ZeroMemory(derived);
     }
 
-    /// <summary>Decrypts <paramref name="text"/> in place; false, with the text zeroed, when the tag is not the right one.</summary>
+    /// <summary>Decrypts <paramref name="text"/> in place; false, with the text as it was, when the tag is not the right one.</summary>
     /// <exception cref="ArgumentException">A length is wrong.</exception>
     public static bool TryDecrypt(ReadOnlySpan<byte> key, ReadOnlySpan<byte> nonce, ReadOnlySpan<byte> associated, Span<byte> text, ReadOnlySpan<byte> tag)
     {

@@ -24,7 +24,7 @@ internal sealed class DataReceiver(DeviceContext device, DataSender sender)
                         device.Drops.Count(WireGuardDrop.Malformed);
                         break;
                     case WireGuardMessageType.TransportData:
-                        context ??= CipherContexts.RentOpen();
+                        context ??= CipherContexts.Rent();
                         ReceiveData(datagram, context, ref run, source, now, sink);
                         break;
                     default:
@@ -36,7 +36,7 @@ internal sealed class DataReceiver(DeviceContext device, DataSender sender)
         finally
         {
             run.Keypair?.Peer.CountReceived(run.Bytes);
-            if (context is not null) CipherContexts.ReturnOpen(context);
+            if (context is not null) CipherContexts.Return(context);
         }
     }
 

@@ -32,9 +32,9 @@ internal sealed class DataSender
         if (peer.Keypairs.Current is { } keypair && endpoint != default
             && !keypair.IsExpired(now) && keypair.NextCounter < WireGuardSpec.RejectAfterMessages)
         {
-            ChaCha20Poly1305Context context = CipherContexts.RentSeal();
+            ChaCha20Poly1305Context context = CipherContexts.Rent();
             if (keypair.TryLoadSendKey(context)) return new WireGuardSendBatch(this, peer, keypair, context, endpoint, now, sink);
-            CipherContexts.ReturnSeal(context);
+            CipherContexts.Return(context);
         }
 
         Handshakes.Initiate(peer, isRetry: false, now, sink);

@@ -70,7 +70,7 @@ public ref struct WireGuardSendBatch
     {
         if (_context is not { } context) return;
         _context = null;
-        CipherContexts.ReturnSeal(context);
+        CipherContexts.Return(context);
         if (_bytes > 0) _sender.Sent(_peer, _keypair, _bytes, _hasData, _now, _sink);
     }
 }

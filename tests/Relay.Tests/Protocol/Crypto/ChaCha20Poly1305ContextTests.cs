@@ -13,8 +13,8 @@ public sealed class ChaCha20Poly1305ContextTests
         byte[] nonce = vector.Hex("nonce"), text = vector.Hex("plain"), tag = new byte[16];
         Assert.Equal(0, BinaryPrimitives.ReadInt32LittleEndian(nonce));
         var number = BinaryPrimitives.ReadUInt64LittleEndian(nonce.AsSpan(4));
-        using var seal = new ChaCha20Poly1305Context(encrypts: true);
-        using var open = new ChaCha20Poly1305Context(encrypts: false);
+        using var seal = new ChaCha20Poly1305Context();
+        using var open = new ChaCha20Poly1305Context();
         seal.SetKey(vector.Hex("key"));
         open.SetKey(vector.Hex("key"));
         seal.Encrypt(number, vector.Hex("associated"), text, tag);
@@ -24,13 +24,13 @@ public sealed class ChaCha20Poly1305ContextTests
         Assert.Equal(vector.Hex("plain"), text);
     }
 
-    // The framework's class is the oracle: one context, a new key for each message, every length around the blocks of 64.
+    // The framework's class is the oracle: one context, a new key for each message, every length around the blocks of 64, a packet's, and the longest.
     [Fact]
     public void Agrees_with_the_framework_under_one_key_after_another()
     {
-        using var seal = new ChaCha20Poly1305Context(encrypts: true);
-        using var open = new ChaCha20Poly1305Context(encrypts: false);
-        for (var length = 0; length <= 200; length++)
+        using var seal = new ChaCha20Poly1305Context();
+        using var open = new ChaCha20Poly1305Context();
+        foreach (var length in (int[])[.. Enumerable.Range(0, 201), .. Enumerable.Range(1400, 200), 65_535, 3])
         {
             byte[] key = RandomNumberGenerator.GetBytes(32), nonce = new byte[12], associated = RandomNumberGenerator.GetBytes(length % 20);
             byte[] plain = RandomNumberGenerator.GetBytes(length), expected = new byte[length], expectedTag = new byte[16], text = [.. plain], tag = new byte[16];
@@ -49,28 +49,37 @@ public sealed class ChaCha20Poly1305ContextTests
     }
 
     [Fact]
-    public void Wrong_tag_zeroes_the_text_and_spoils_nothing_else()
+    public void Any_changed_byte_is_refused_leaves_the_text_and_spoils_nothing_else()
     {
-        byte[] text = [1, 2, 3], tag = new byte[16];
-        using var seal = new ChaCha20Poly1305Context(encrypts: true);
-        using var open = new ChaCha20Poly1305Context(encrypts: false);
-        seal.SetKey(new byte[32]);
-        seal.Encrypt(7, [], text, tag);
-        byte[] bad = [.. text];
-        tag[15] ^= 1;
-        Assert.False(open.TryDecrypt(7, [], bad, tag));
-        Assert.Equal(new byte[3], bad);
-        tag[15] ^= 1;
-        Assert.True(open.TryDecrypt(7, [], text, tag));
-        Assert.Equal([1, 2, 3], text);
+        byte[] plain = RandomNumberGenerator.GetBytes(70), associated = RandomNumberGenerator.GetBytes(5), text = [.. plain], tag = new byte[16];
+        using var context = new ChaCha20Poly1305Context();
+        context.SetKey(RandomNumberGenerator.GetBytes(32));
+        context.Encrypt(7, associated, text, tag);
+        foreach (var part in (byte[][])[text, associated, tag])
+        {
+            for (var i = 0; i < part.Length; i++)
+            {
+                part[i] ^= 0x80;
+                byte[] bad = [.. text];
+                Assert.False(context.TryDecrypt(7, associated, bad, tag));
+                Assert.Equal(text, bad);
+                part[i] ^= 0x80;
+            }
+        }
+
+        Assert.False(context.TryDecrypt(8, associated, text, tag));
+        Assert.False(context.TryDecrypt(7, [], text, tag));
+        Assert.False(context.TryDecrypt(7, associated, text.AsSpan(0, 64), tag));
+        Assert.True(context.TryDecrypt(7, associated, text, tag));
+        Assert.Equal(plain, text);
     }
 
     [Fact]
     public void A_forgotten_key_opens_nothing()
     {
         byte[] key = RandomNumberGenerator.GetBytes(32), text = [1, 2, 3], tag = new byte[16];
-        using var seal = new ChaCha20Poly1305Context(encrypts: true);
-        using var open = new ChaCha20Poly1305Context(encrypts: false);
+        using var seal = new ChaCha20Poly1305Context();
+        using var open = new ChaCha20Poly1305Context();
         seal.SetKey(key);
         seal.Encrypt(0, [], text, tag);
         open.SetKey(key);
@@ -79,12 +88,14 @@ public sealed class ChaCha20Poly1305ContextTests
     }
 
     [Fact]
-    public void Context_refuses_the_other_direction_and_a_late_use()
+    public void Context_refuses_wrong_lengths_and_a_late_use()
     {
-        var seal = new ChaCha20Poly1305Context(encrypts: true);
-        Assert.Throws<InvalidOperationException>(() => seal.TryDecrypt(0, [], [], new byte[16]));
-        seal.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => seal.Encrypt(0, [], [], new byte[16]));
-        Assert.Throws<ObjectDisposedException>(() => seal.SetKey(new byte[32]));
+        var context = new ChaCha20Poly1305Context();
+        Assert.Throws<ArgumentException>(() => context.SetKey(new byte[31]));
+        Assert.Throws<ArgumentException>(() => context.TryDecrypt(0, [], [], new byte[15]));
+        Assert.Throws<ArgumentException>(() => context.Encrypt(0, [], [], new byte[17]));
+        context.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => context.Encrypt(0, [], [], new byte[16]));
+        Assert.Throws<ObjectDisposedException>(() => context.SetKey(new byte[32]));
     }
 }
