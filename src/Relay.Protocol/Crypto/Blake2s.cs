@@ -8,7 +8,7 @@ namespace Relay.Protocol.Crypto;
 // Failure: none that a peer can cause.
 
 /// <summary>BLAKE2s in the three forms that WireGuard uses. Not thread-safe; <see cref="ForThread"/> is the calling thread's own. Caller disposes what it made.</summary>
-internal sealed class Blake2s : IDisposable
+internal sealed unsafe class Blake2s : IDisposable
 {
     /// <summary>Length of a digest and of an HMAC, in bytes.</summary>
     public const int DigestLength = 32;
@@ -23,13 +23,21 @@ internal sealed class Blake2s : IDisposable
     private static readonly DigestHandle Digest = LibCryptoResult.Checked(LibCrypto.FetchDigest(0, "BLAKE2S-256", 0), "fetching BLAKE2s");
     private static readonly MacHandle KeyedMac = LibCryptoResult.Checked(LibCrypto.FetchMac(0, "BLAKE2SMAC", 0), "fetching the BLAKE2s MAC");
 
+    private static readonly nint s_digest = Digest.DangerousGetHandle();
+
     [ThreadStatic]
     private static Blake2s? t_own;
 
-    private readonly DigestContextHandle _digest = LibCryptoResult.Checked(LibCrypto.NewDigestContext(), "allocating a BLAKE2s context");
+    private readonly DigestContextHandle _digestHandle = LibCryptoResult.Checked(LibCrypto.NewDigestContext(), "allocating a BLAKE2s context");
+    // Alive as long as this object: Dispose alone frees it.
+    private readonly nint _digest;
     private readonly MacContextHandle _mac = LibCryptoResult.Checked(LibCrypto.NewMacContext(KeyedMac), "allocating a BLAKE2s MAC context");
 
-    public Blake2s() => SetMacLength(_mac);
+    public Blake2s()
+    {
+        _digest = _digestHandle.DangerousGetHandle();
+        SetMacLength(_mac);
+    }
 
     /// <summary>The calling thread's instance, which lives as long as the thread; not to be disposed.</summary>
     public static Blake2s ForThread => t_own ??= new Blake2s();
@@ -83,11 +91,11 @@ internal sealed class Blake2s : IDisposable
     /// <summary>Wipes and frees the contexts.</summary>
     public void Dispose()
     {
-        _digest.Dispose();
+        _digestHandle.Dispose();
         _mac.Dispose();
     }
 
-    private static unsafe void SetMacLength(MacContextHandle mac)
+    private static void SetMacLength(MacContextHandle mac)
     {
         // The parameter "size" of EVP_MAC-BLAKE2(7): a shorter MAC is another function, not the longer one cut off.
         nuint size = MacLength;
@@ -114,17 +122,25 @@ internal sealed class Blake2s : IDisposable
 
     private void Start()
     {
-        if (LibCrypto.DigestInit(_digest, Digest, 0) != 1) throw Failure();
+        ObjectDisposedException.ThrowIf(_digestHandle.IsClosed, this);
+        if (LibCrypto.DigestInit(_digest, s_digest, 0) != 1) throw Failure();
     }
 
     private void Add(ReadOnlySpan<byte> data)
     {
-        if (!data.IsEmpty && LibCrypto.DigestUpdate(_digest, data, (nuint)data.Length) != 1) throw Failure();
+        fixed (byte* bytes = data)
+        {
+            if (!data.IsEmpty && LibCrypto.DigestUpdate(_digest, bytes, (nuint)data.Length) != 1) throw Failure();
+        }
     }
 
     private void Finish(Span<byte> digest)
     {
         if (digest.Length < DigestLength) throw new ArgumentException("A BLAKE2s digest is 32 bytes.", nameof(digest));
-        if (LibCrypto.DigestFinal(_digest, digest, out _) != 1) throw Failure();
+        uint written;
+        fixed (byte* bytes = digest)
+        {
+            if (LibCrypto.DigestFinal(_digest, bytes, &written) != 1) throw Failure();
+        }
     }
 }

@@ -15,12 +15,27 @@ internal static partial class LibCrypto
     /// <summary>NID_X25519 and NID_ED25519 of obj_mac.h: the numbers of the raw key types.</summary>
     public const int X25519 = 1034, Ed25519 = 1087;
 
+    /// <summary>EVP_PKEY_KEYPAIR of evp.h: a key with its secret part.</summary>
+    public const int KeyPair = 0x87;
+
     /// <summary>EVP_CTRL_AEAD_GET_TAG and EVP_CTRL_AEAD_SET_TAG of evp.h.</summary>
     public const int AeadGetTag = 0x10, AeadSetTag = 0x11;
 
     /// <summary>Makes a private key from its raw bytes, which are copied. Null (invalid handle) on failure.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_PKEY_new_raw_private_key")]
     public static partial KeyHandle NewRawPrivateKey(int type, nint engine, ReadOnlySpan<byte> key, nuint length);
+
+    /// <summary>A context that makes keys of the named kind. Null on failure.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_CTX_new_from_name", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial KeyContextHandle NewKeyContext(nint libraryContext, string name, nint properties);
+
+    /// <summary>Prepares the context for making keys from their parts.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_fromdata_init")]
+    public static partial int FromDataInit(KeyContextHandle context);
+
+    /// <summary>Makes a key from its parts (an array of OSSL_PARAM that ends with a null key), which are copied; <paramref name="selection"/> is <see cref="KeyPair"/>.</summary>
+    [LibraryImport(Library, EntryPoint = "EVP_PKEY_fromdata")]
+    public static unsafe partial int FromData(KeyContextHandle context, out KeyHandle key, int selection, LibCryptoParameter* parameters);
 
     /// <summary>Makes a public key from its raw bytes, which are copied. Null (invalid handle) on failure.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_PKEY_new_raw_public_key")]
@@ -140,17 +155,23 @@ internal static partial class LibCrypto
     [LibraryImport(Library, EntryPoint = "EVP_MD_fetch", StringMarshalling = StringMarshalling.Utf8)]
     public static partial DigestHandle FetchDigest(nint libraryContext, string algorithm, nint properties);
 
-    /// <summary>Starts a new message.</summary>
+    /// <summary>
+    /// Starts a new message. This and the two calls below are made a hundred times for a handshake, for some hundred bytes at most: with pointers that the
+    /// caller keeps alive, and without telling the collector.
+    /// </summary>
     [LibraryImport(Library, EntryPoint = "EVP_DigestInit_ex2")]
-    public static partial int DigestInit(DigestContextHandle context, DigestHandle digest, nint parameters);
+    [SuppressGCTransition]
+    public static partial int DigestInit(nint context, nint digest, nint parameters);
 
     /// <summary>Adds bytes of the message.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_DigestUpdate")]
-    public static partial int DigestUpdate(DigestContextHandle context, ReadOnlySpan<byte> data, nuint length);
+    [SuppressGCTransition]
+    public static unsafe partial int DigestUpdate(nint context, byte* data, nuint length);
 
     /// <summary>Ends the message; <paramref name="written"/> bytes of digest came out, which the caller has room for.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_DigestFinal_ex")]
-    public static partial int DigestFinal(DigestContextHandle context, Span<byte> digest, out uint written);
+    [SuppressGCTransition]
+    public static unsafe partial int DigestFinal(nint context, byte* digest, uint* written);
 
     /// <summary>The named MAC of the default provider. Null when there is none.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_MAC_fetch", StringMarshalling = StringMarshalling.Utf8)]
@@ -207,7 +228,7 @@ internal static partial class LibCrypto
 
 /// <summary>OSSL_PARAM: one named value for libcrypto. Only what the pointers point to during a call is read.</summary>
 /// <param name="Key">Name, ASCII with a terminating zero; null ends an array.</param>
-/// <param name="Type">2: an unsigned integer in the machine's byte order.</param>
+/// <param name="Type">2: an unsigned integer in the machine's byte order; 5: bytes.</param>
 /// <param name="Data">The value.</param>
 /// <param name="DataLength">Its length in bytes.</param>
 /// <param name="ReturnedLength">Written by calls that ask for a value.</param>

@@ -17,17 +17,22 @@ internal sealed class X25519PrivateKey : IDisposable
     [ThreadStatic]
     private static KeyHandle? t_peer;
 
+    [ThreadStatic]
+    private static KeyContextHandle? t_import;
+
     private readonly KeyHandle _key;
     private readonly byte[] _publicKey = new byte[Length];
     // Ready for deriving; whoever derives takes it out meanwhile. Making one costs a tenth of an agreement.
     private KeyContextHandle? _context;
 
-    private X25519PrivateKey(KeyHandle key)
+    private X25519PrivateKey(ReadOnlySpan<byte> scalar)
     {
-        _key = key;
-        nuint length = Length;
-        LibCryptoResult.Check(LibCrypto.GetRawPublicKey(key, _publicKey, ref length), "reading the X25519 public key");
+        _key = Import(scalar);
+        // The agreement with the base point (RFC 7748 §6.1): libcrypto's own way from a secret to its public value takes an eighth longer.
+        if (!TryDerive(BasePoint, _publicKey)) throw new CryptographicException("libcrypto: computing an X25519 public key failed.");
     }
+
+    private static ReadOnlySpan<byte> BasePoint => [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
     /// <summary>The public u-coordinate, 32 bytes, little-endian.</summary>
     public ReadOnlyMemory<byte> PublicKey => _publicKey;
@@ -52,8 +57,7 @@ internal sealed class X25519PrivateKey : IDisposable
     public static X25519PrivateKey FromScalar(ReadOnlySpan<byte> scalar)
     {
         if (scalar.Length != Length) throw new ArgumentException("An X25519 scalar is 32 bytes.", nameof(scalar));
-        KeyHandle key = LibCrypto.NewRawPrivateKey(LibCrypto.X25519, 0, scalar, Length);
-        return new X25519PrivateKey(LibCryptoResult.Checked(key, "importing an X25519 key"));
+        return new X25519PrivateKey(scalar);
     }
 
     /// <summary>
@@ -90,6 +94,28 @@ internal sealed class X25519PrivateKey : IDisposable
     {
         _key.Dispose();
         Interlocked.Exchange(ref _context, null)?.Dispose();
+    }
+
+    // With any public value, which nobody looks at: libcrypto would compute the one that it is not given.
+    private static unsafe KeyHandle Import(ReadOnlySpan<byte> scalar)
+    {
+        KeyContextHandle import = t_import ??= NewImport();
+        fixed (byte* secretName = "priv\0"u8, publicName = "pub\0"u8, secret = scalar, any = BasePoint)
+        {
+            LibCryptoParameter* parts = stackalloc LibCryptoParameter[3];
+            parts[0] = new LibCryptoParameter((nint)secretName, 5, (nint)secret, Length, 0);
+            parts[1] = new LibCryptoParameter((nint)publicName, 5, (nint)any, Length, 0);
+            parts[2] = default;
+            LibCryptoResult.Check(LibCrypto.FromData(import, out KeyHandle key, LibCrypto.KeyPair, parts), "importing an X25519 key");
+            return LibCryptoResult.Checked(key, "importing an X25519 key");
+        }
+    }
+
+    private static KeyContextHandle NewImport()
+    {
+        KeyContextHandle import = LibCryptoResult.Checked(LibCrypto.NewKeyContext(0, "X25519", 0), "allocating a context for X25519 keys");
+        LibCryptoResult.Check(LibCrypto.FromDataInit(import), "preparing a context for X25519 keys");
+        return import;
     }
 
     private KeyContextHandle NewContext()
