@@ -8,8 +8,7 @@ using Relay.Gateway.WireGuard.Tun;
 namespace Relay.Gateway.WireGuard.Flows;
 
 /// <summary>
-/// One UDP flow: a device's address and port, and a dialled one. Once it is allowed it has a socket of its own that is bound to what was
-/// dialled and connected to the device, so the kernel hands its datagrams over without anybody looking.
+/// One UDP flow: a device's address and port, and a dialled one. Once it is allowed it has a socket of its own (<see cref="UdpFlowSocket"/>).
 /// </summary>
 internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint dialled, TunnelClock clock)
 {
@@ -46,12 +45,7 @@ internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint d
     /// <exception cref="SocketException">The kernel has no socket for it.</exception>
     public async Task<FlowEnd> CarryAsync(IDatagramPipe target, CancellationToken revoked)
     {
-        using var socket = TransparentSocket.Create(from.AddressFamily, SocketType.Dgram);
-        // Several devices dial the same address.
-        socket.SetRawSocketOption(Native.SocketOptions.SOL_SOCKET, Native.SocketOptions.SO_REUSEADDR, BitConverter.GetBytes(1));
-        socket.Bind(dialled);
-        await socket.ConnectAsync(from, revoked);
-        socket.Blocking = false;
+        using var socket = await UdpFlowSocket.OpenAsync(dialled, from, revoked);
         using var over = CancellationTokenSource.CreateLinkedTokenSource(revoked, Idle.Token);
         Task<FlowEndCause> up = UpAsync(socket, target, over.Token), late = LateAsync(target, over.Token), down = DownAsync(socket, target, over.Token);
         var ended = await Task.WhenAny(up, down, late);
@@ -81,23 +75,29 @@ internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint d
         return FlowEndCause.Revoked;
     }
 
-    private async Task<FlowEndCause> UpAsync(Socket socket, IDatagramPipe target, CancellationToken over)
+    private async Task<FlowEndCause> UpAsync(UdpFlowSocket socket, IDatagramPipe target, CancellationToken over)
     {
         try
         {
             while (true)
             {
-                // An empty buffer waits and takes nothing: a flow at rest has none.
-                await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, over);
-                var buffer = ArrayPool<byte>.Shared.Rent(UdpInlet.LongestDatagram);
+                await socket.WaitAsync(over);
+                var buffer = ArrayPool<byte>.Shared.Rent(UdpFlowSocket.LongestRun);
                 try
                 {
                     while (!over.IsCancellationRequested)
                     {
-                        var length = socket.Receive(buffer.AsSpan(), SocketFlags.None, out var error);
+                        var error = socket.TryReceive(buffer, out var length, out var segmentLength);
                         if (error == SocketError.WouldBlock) break;
                         if (error != SocketError.Success) return FlowEndCause.ByDevice;
-                        Send(target, buffer.AsSpan(0, length));
+                        var offset = 0;
+                        do
+                        {
+                            var datagram = buffer.AsSpan(offset, Math.Min(segmentLength, length - offset));
+                            Send(target, datagram);
+                            offset += datagram.Length;
+                        }
+                        while (offset < length);
                     }
                 }
                 finally
@@ -117,20 +117,25 @@ internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint d
         }
     }
 
-    private async Task<FlowEndCause> DownAsync(Socket socket, IDatagramPipe target, CancellationToken over)
+    private async Task<FlowEndCause> DownAsync(UdpFlowSocket socket, IDatagramPipe target, CancellationToken over)
     {
         try
         {
             while (await target.WaitToReceiveAsync(over))
             {
-                var buffer = ArrayPool<byte>.Shared.Rent(UdpInlet.LongestDatagram);
+                // A run, and the datagram after it, which may be of another length.
+                var buffer = ArrayPool<byte>.Shared.Rent(UdpFlowSocket.MostBytes + UdpInlet.LongestDatagram);
                 try
                 {
-                    while (target.TryReceive(buffer, out var length))
+                    var next = target.TryReceive(buffer, out var length) ? length : -1;
+                    while (next >= 0)
                     {
-                        await socket.SendAsync(buffer.AsMemory(0, length), SocketFlags.None, over);
+                        var segmentLength = next;
+                        (var run, next) = TakeRun(target, buffer, segmentLength);
+                        await socket.SendAsync(buffer.AsMemory(0, run), segmentLength, over);
                         Volatile.Write(ref _lastMoved, clock.Now.Ticks);
-                        Interlocked.Add(ref _bytesDown, length);
+                        Interlocked.Add(ref _bytesDown, run);
+                        if (next > 0) buffer.AsSpan(run, next).CopyTo(buffer);
                     }
                 }
                 finally
@@ -152,6 +157,18 @@ internal sealed class UdpFlow(ActiveDevice device, IPEndPoint from, IPEndPoint d
         catch (IOException)
         {
             return FlowEndCause.ByTarget;
+        }
+    }
+
+    // Takes as many of the first one's length as there are now. The one after them lies behind them; -1: there is none.
+    private static (int Run, int Next) TakeRun(IDatagramPipe target, byte[] buffer, int first)
+    {
+        var run = first;
+        for (var segments = 1; ; segments++)
+        {
+            var next = target.TryReceive(buffer.AsSpan(run), out var length) ? length : -1;
+            if (next != first || next == 0 || segments == UdpFlowSocket.MostSegments || run + next > UdpFlowSocket.MostBytes) return (run, next);
+            run += next;
         }
     }
 

@@ -21,7 +21,7 @@ internal sealed class UdpRefusals(WireGuardDevice wireGuard, DeviceTable devices
     {
         if (devices.Find(from.Address) is not { } device || !device.MayReportError()) return;
         if (options.Own.FirstOrDefault(a => a.AddressFamily == from.AddressFamily) is not { } own) return;
-        Span<byte> header = stackalloc byte[TcpLayout.IPv6HeaderLength + 8];
+        Span<byte> header = stackalloc byte[TransportLayout.IPv6HeaderLength + 8];
         Span<byte> message = stackalloc byte[Refusal.MaxLength];
         int quoted = Refusal.WriteDatagramHeader(from, dialled, payloadLength, header);
         int length = Refusal.Write(header[..quoted], own, message, cause);

@@ -15,7 +15,7 @@ internal sealed class InboundLoop : SenderSink, IDisposable
     private readonly TunnelClock _clock;
     private readonly UdpReceiver _receiver;
     private readonly UdpSender _sender;
-    private readonly TcpCoalescer _coalescer;
+    private readonly PacketCoalescer _coalescer;
     private readonly IPAddress? _own4, _own6;
     private readonly byte[] _refusal = new byte[Refusal.MaxLength];
 
@@ -27,7 +27,7 @@ internal sealed class InboundLoop : SenderSink, IDisposable
         _clock = clock;
         _receiver = receiver;
         _sender = sender;
-        _coalescer = new TcpCoalescer(tun);
+        _coalescer = new PacketCoalescer(tun);
         _own4 = options.Own.FirstOrDefault(a => a.AddressFamily == AddressFamily.InterNetwork);
         _own6 = options.Own.FirstOrDefault(a => a.AddressFamily == AddressFamily.InterNetworkV6);
     }

@@ -72,7 +72,7 @@ internal sealed class InnerFilter
     private static bool IsFlow6(ReadOnlySpan<byte> packet) => packet[6] switch
     {
         Tcp or Udp or HopByHop or Fragment or Options => true,
-        Icmp6 => packet.Length > TcpLayout.IPv6HeaderLength && packet[TcpLayout.IPv6HeaderLength] is >= 1 and <= 4,
+        Icmp6 => packet.Length > TransportLayout.IPv6HeaderLength && packet[TransportLayout.IPv6HeaderLength] is >= 1 and <= 4,
         _ => false,
     };
 
@@ -80,7 +80,7 @@ internal sealed class InnerFilter
     private static bool IsQuestion4(ReadOnlySpan<byte> packet) =>
         packet[9] is Tcp or Udp && (BinaryPrimitives.ReadUInt16BigEndian(packet[6..]) & 0x3fff) == 0 && IsResolverPort(packet, (packet[0] & 15) * 4);
 
-    private static bool IsQuestion6(ReadOnlySpan<byte> packet) => packet[6] is Tcp or Udp && IsResolverPort(packet, TcpLayout.IPv6HeaderLength);
+    private static bool IsQuestion6(ReadOnlySpan<byte> packet) => packet[6] is Tcp or Udp && IsResolverPort(packet, TransportLayout.IPv6HeaderLength);
 
     private static bool IsResolverPort(ReadOnlySpan<byte> packet, int at) =>
         packet.Length >= at + 4 && BinaryPrimitives.ReadUInt16BigEndian(packet[(at + 2)..]) == ResolverOptions.Port;

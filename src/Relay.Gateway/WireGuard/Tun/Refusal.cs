@@ -41,7 +41,7 @@ internal static class Refusal
     public static int WriteDatagramHeader(IPEndPoint from, IPEndPoint dialled, int payloadLength, Span<byte> to)
     {
         bool six = from.AddressFamily == AddressFamily.InterNetworkV6;
-        int ip = six ? TcpLayout.IPv6HeaderLength : TcpLayout.IPv4HeaderLength;
+        int ip = six ? TransportLayout.IPv6HeaderLength : TransportLayout.IPv4HeaderLength;
         to = to[..(ip + 8)];
         to.Clear();
         from.Address.TryWriteBytes(to[(six ? 8 : 12)..], out _);
@@ -49,7 +49,7 @@ internal static class Refusal
         to[0] = (byte)(six ? 0x60 : 0x45);
         to[six ? 6 : 9] = Udp;
         to[six ? 7 : 8] = TimeToLive;
-        TcpLayout.WriteLength(to, ip + 8 + payloadLength);
+        TransportLayout.WriteIPLength(to, ip + 8 + payloadLength);
         BinaryPrimitives.WriteUInt16BigEndian(to[ip..], (ushort)from.Port);
         BinaryPrimitives.WriteUInt16BigEndian(to[(ip + 2)..], (ushort)dialled.Port);
         BinaryPrimitives.WriteUInt16BigEndian(to[(ip + 4)..], (ushort)(8 + payloadLength));
@@ -61,9 +61,9 @@ internal static class Refusal
         int header = (packet[0] & 15) * 4;
         // No answer to errors, to later fragments, to groups.
         bool isError = packet[9] == Icmp && packet.Length > header && packet[header] is not (8 or 13 or 15 or 17);
-        if (header < TcpLayout.IPv4HeaderLength || isError || (BinaryPrimitives.ReadUInt16BigEndian(packet[6..]) & 0x1fff) != 0 || packet[16] >= 224) return 0;
+        if (header < TransportLayout.IPv4HeaderLength || isError || (BinaryPrimitives.ReadUInt16BigEndian(packet[6..]) & 0x1fff) != 0 || packet[16] >= 224) return 0;
         ReadOnlySpan<byte> quoted = packet[..Math.Min(packet.Length, QuotedOfIPv4)];
-        int length = TcpLayout.IPv4HeaderLength + IcmpHeaderLength + quoted.Length;
+        int length = TransportLayout.IPv4HeaderLength + IcmpHeaderLength + quoted.Length;
         to = to[..length];
         to[..(length - quoted.Length)].Clear();
         to[0] = 0x45;
@@ -71,8 +71,8 @@ internal static class Refusal
         to[9] = Icmp;
         own.TryWriteBytes(to[12..], out _);
         packet[12..16].CopyTo(to[16..]);
-        TcpLayout.WriteLength(to, length);
-        Span<byte> icmp = to[TcpLayout.IPv4HeaderLength..];
+        TransportLayout.WriteIPLength(to, length);
+        Span<byte> icmp = to[TransportLayout.IPv4HeaderLength..];
         (icmp[0], icmp[1]) = (3, cause == RefusalCause.NobodyThere ? (byte)3 : (byte)13);
         quoted.CopyTo(icmp[IcmpHeaderLength..]);
         InternetChecksum.Write(icmp[2..], InternetChecksum.Add(0, icmp));
@@ -81,10 +81,10 @@ internal static class Refusal
 
     private static int Write6(ReadOnlySpan<byte> packet, IPAddress own, Span<byte> to, RefusalCause cause)
     {
-        bool isError = packet[6] == Icmp6 && packet.Length > TcpLayout.IPv6HeaderLength && packet[TcpLayout.IPv6HeaderLength] < 128;
+        bool isError = packet[6] == Icmp6 && packet.Length > TransportLayout.IPv6HeaderLength && packet[TransportLayout.IPv6HeaderLength] < 128;
         if (isError || packet[24] == 0xff) return 0;
-        ReadOnlySpan<byte> quoted = packet[..Math.Min(packet.Length, MaxLength - TcpLayout.IPv6HeaderLength - IcmpHeaderLength)];
-        int length = TcpLayout.IPv6HeaderLength + IcmpHeaderLength + quoted.Length;
+        ReadOnlySpan<byte> quoted = packet[..Math.Min(packet.Length, MaxLength - TransportLayout.IPv6HeaderLength - IcmpHeaderLength)];
+        int length = TransportLayout.IPv6HeaderLength + IcmpHeaderLength + quoted.Length;
         to = to[..length];
         to[..(length - quoted.Length)].Clear();
         to[0] = 0x60;
@@ -92,8 +92,8 @@ internal static class Refusal
         to[7] = TimeToLive;
         own.TryWriteBytes(to[8..], out _);
         packet[8..24].CopyTo(to[24..]);
-        TcpLayout.WriteLength(to, length);
-        Span<byte> icmp = to[TcpLayout.IPv6HeaderLength..];
+        TransportLayout.WriteIPLength(to, length);
+        Span<byte> icmp = to[TransportLayout.IPv6HeaderLength..];
         (icmp[0], icmp[1]) = (1, cause == RefusalCause.NobodyThere ? (byte)4 : (byte)1);
         quoted.CopyTo(icmp[IcmpHeaderLength..]);
         InternetChecksum.Write(icmp[2..], InternetChecksum.Add(InternetChecksum.Pseudo(to[8..40], Icmp6, icmp.Length), icmp));

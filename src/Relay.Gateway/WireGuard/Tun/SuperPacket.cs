@@ -3,17 +3,17 @@ using System.Buffers.Binary;
 namespace Relay.Gateway.WireGuard.Tun;
 
 /// <summary>
-/// A packet as the kernel gave it, which may stand for many (TSO): they are written out one by one, each where it is to be encrypted.
+/// A packet as the kernel gave it, which may stand for many (TSO, USO): they are written out one by one, each where it is to be encrypted.
 /// </summary>
 internal ref struct SuperPacket
 {
     private readonly ReadOnlySpan<byte> _packet;
     private readonly VirtioHeader _header;
-    private readonly TcpLayout _layout;
+    private readonly TransportLayout _layout;
     private int _offset;
     private ushort _index;
 
-    private SuperPacket(ReadOnlySpan<byte> packet, VirtioHeader header, TcpLayout layout)
+    private SuperPacket(ReadOnlySpan<byte> packet, VirtioHeader header, TransportLayout layout)
     {
         _packet = packet;
         _header = header;
@@ -31,14 +31,13 @@ internal ref struct SuperPacket
     public static bool TryRead(ReadOnlySpan<byte> packet, VirtioHeader header, out SuperPacket super)
     {
         super = default;
-        TcpLayout layout = default;
+        TransportLayout layout = default;
         if (header.Segmentation == VirtioHeader.NoSegmentation)
         {
             if (packet.IsEmpty) return false;
             if (header.Flags == VirtioHeader.NeedsChecksum && header.ChecksumStart + header.ChecksumOffset + 2 > packet.Length) return false;
         }
-        else if ((header.Segmentation & 0x7f) is not (VirtioHeader.Tcp4 or VirtioHeader.Tcp6) || header.SegmentPayload == 0
-                 || !TcpLayout.TryRead(packet, out layout) || packet.Length == layout.Payload)
+        else if (header.SegmentPayload == 0 || !TransportLayout.TryRead(packet, out layout) || packet.Length == layout.Payload || ProtocolOf(header) != layout.Protocol)
         {
             return false;
         }
@@ -66,26 +65,42 @@ internal ref struct SuperPacket
         _packet.Slice(_offset, payload).CopyTo(to[_layout.Payload..]);
         if (!_layout.IsIPv6)
             BinaryPrimitives.WriteUInt16BigEndian(to[4..], (ushort)(BinaryPrimitives.ReadUInt16BigEndian(to[4..]) + _index));
-        TcpLayout.WriteLength(to, to.Length);
-        Span<byte> tcp = to[_layout.Tcp..];
-        uint sequence = BinaryPrimitives.ReadUInt32BigEndian(tcp[TcpLayout.SequenceAt..]);
-        BinaryPrimitives.WriteUInt32BigEndian(tcp[TcpLayout.SequenceAt..], sequence + (uint)(_offset - _layout.Payload));
-        if (!isLast) tcp[TcpLayout.FlagsAt] &= unchecked((byte)~(TcpLayout.Fin | TcpLayout.Psh));
-        if (!isFirst) tcp[TcpLayout.FlagsAt] &= unchecked((byte)~TcpLayout.Cwr);
-        tcp.Slice(TcpLayout.ChecksumAt, 2).Clear();
-        InternetChecksum.Write(tcp[TcpLayout.ChecksumAt..], InternetChecksum.Add(InternetChecksum.Pseudo(to[_layout.Addresses], TcpLayout.Protocol, tcp.Length), tcp));
+        _layout.WriteLength(to, to.Length);
+        Span<byte> transport = to[_layout.Transport..];
+        if (_layout.Protocol == TransportLayout.Tcp)
+        {
+            uint sequence = BinaryPrimitives.ReadUInt32BigEndian(transport[TransportLayout.SequenceAt..]);
+            BinaryPrimitives.WriteUInt32BigEndian(transport[TransportLayout.SequenceAt..], sequence + (uint)(_offset - _layout.Payload));
+            if (!isLast) transport[TransportLayout.FlagsAt] &= unchecked((byte)~(TransportLayout.Fin | TransportLayout.Psh));
+            if (!isFirst) transport[TransportLayout.FlagsAt] &= unchecked((byte)~TransportLayout.Cwr);
+        }
+
+        Span<byte> checksum = transport.Slice(_layout.ChecksumAt, 2);
+        checksum.Clear();
+        WriteChecksum(checksum, InternetChecksum.Add(InternetChecksum.Pseudo(to[_layout.Addresses], _layout.Protocol, transport.Length), transport), _layout.Protocol == TransportLayout.Udp);
         _offset += payload;
         _index++;
         NextLength = isLast ? 0 : Math.Min(_packet.Length - _offset, _header.SegmentPayload) + _layout.Payload;
     }
 
+    // 0: none that is known. What has ECN in it is TCP's.
+    private static byte ProtocolOf(VirtioHeader header) => (header.Segmentation & 0x7f) switch
+    {
+        VirtioHeader.Tcp4 or VirtioHeader.Tcp6 => TransportLayout.Tcp,
+        VirtioHeader.Udp => TransportLayout.Udp,
+        _ => 0,
+    };
+
+    // UDP writes a sum of zero as its other form: zero means that there is none (RFC 768).
+    private static void WriteChecksum(Span<byte> field, ulong sum, bool isUdp)
+    {
+        InternetChecksum.Write(field, sum);
+        if (isUdp && field[0] == 0 && field[1] == 0) field[..2].Fill(0xff);
+    }
+
     private readonly void FillChecksum(Span<byte> packet)
     {
         Span<byte> from = packet[_header.ChecksumStart..];
-        ulong sum = InternetChecksum.Add(0, from);
-        Span<byte> field = from[_header.ChecksumOffset..];
-        InternetChecksum.Write(field, sum);
-        // UDP writes a sum of zero as its other form: zero means that there is none (RFC 768).
-        if (_header.ChecksumOffset == 6 && field[0] == 0 && field[1] == 0) field[..2].Fill(0xff);
+        WriteChecksum(from[_header.ChecksumOffset..], InternetChecksum.Add(0, from), _header.ChecksumOffset == 6);
     }
 }

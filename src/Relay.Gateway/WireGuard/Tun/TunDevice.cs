@@ -10,13 +10,13 @@ namespace Relay.Gateway.WireGuard.Tun;
 /// </summary>
 internal sealed unsafe class TunDevice : IDisposable
 {
-    /// <summary>Longest that one read gives: a header, and a packet of TSO.</summary>
+    /// <summary>Longest that one read gives: a header, and a packet of TSO or USO.</summary>
     public const int LongestRead = VirtioHeader.Length + 65535 + 32;
 
     private const string Path = "/dev/net/tun";
     private const uint TUNSETIFF = 0x400454ca, TUNSETOFFLOAD = 0x400454d0;
     private const ushort IFF_TUN = 1, IFF_MULTI_QUEUE = 0x100, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
-    private const uint TUN_F_CSUM = 1, TUN_F_TSO4 = 2, TUN_F_TSO6 = 4;
+    private const uint TUN_F_CSUM = 1, TUN_F_TSO4 = 2, TUN_F_TSO6 = 4, TUN_F_USO4 = 0x20, TUN_F_USO6 = 0x40;
     private const int NameLength = 16, RequestLength = 40;
 
     private readonly SafeFileHandle _file;
@@ -25,6 +25,9 @@ internal sealed unsafe class TunDevice : IDisposable
 
     /// <summary>The kernel gives and takes large TCP packets and leaves checksums to us.</summary>
     public bool HasOffload { get; private init; }
+
+    /// <summary>The same of runs of UDP packets, since Linux 6.2.</summary>
+    public bool HasUdpOffload { get; private init; }
 
     /// <summary>Makes the interface, or opens one more queue of it.</summary>
     /// <param name="name">At most 15 characters.</param>
@@ -60,7 +63,9 @@ internal sealed unsafe class TunDevice : IDisposable
             }
         }
 
-        return new TunDevice(file) { HasOffload = offload && LibC.Control(file, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) == 0 };
+        const uint Tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+        bool udp = offload && LibC.Control(file, TUNSETOFFLOAD, Tcp | TUN_F_USO4 | TUN_F_USO6) == 0;
+        return new TunDevice(file) { HasUdpOffload = udp, HasOffload = udp || (offload && LibC.Control(file, TUNSETOFFLOAD, Tcp) == 0) };
     }
 
     /// <summary>Waits for a packet; false when none came in time.</summary>

@@ -12,7 +12,7 @@ internal struct VirtioHeader
     public const byte NeedsChecksum = 1;
 
     /// <summary>Kinds of large packets; 0 is none.</summary>
-    public const byte NoSegmentation = 0, Tcp4 = 1, Tcp6 = 4;
+    public const byte NoSegmentation = 0, Tcp4 = 1, Tcp6 = 4, Udp = 5;
 
     public byte Flags;
 

@@ -115,10 +115,10 @@ public sealed class LoopAllocationTests
         {
             var packet = new byte[1240];
             packet[0] = 0x45;
-            TcpLayout.WriteLength(packet, packet.Length);
+            TransportLayout.WriteIPLength(packet, packet.Length);
             (packet[8], packet[9]) = (64, 6);
             ((byte[])[100, 124, 0, 2, 100, 126, 0, 1]).CopyTo(packet, 12);
-            (packet[32], packet[33]) = (0x50, TcpLayout.Ack);
+            (packet[32], packet[33]) = (0x50, TransportLayout.Ack);
             return packet;
         }
 

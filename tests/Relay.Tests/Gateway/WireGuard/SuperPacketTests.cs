@@ -13,7 +13,7 @@ public sealed class SuperPacketTests
     [InlineData(false, 65495, 536)]
     public void A_large_packet_is_cut_into_whole_ones(bool six, int payload, int segment)
     {
-        const byte Flags = TcpLayout.Ack | TcpLayout.Psh | TcpLayout.Fin | TcpLayout.Cwr;
+        const byte Flags = TransportLayout.Ack | TransportLayout.Psh | TransportLayout.Fin | TransportLayout.Cwr;
         var packet = TcpPacket(six, payload, sequence: 0xffff_ff00, Flags);
         var header = new VirtioHeader { Flags = 1, Segmentation = six ? VirtioHeader.Tcp6 : VirtioHeader.Tcp4, SegmentPayload = (ushort)segment, ChecksumStart = (ushort)(six ? 40 : 20), ChecksumOffset = 16 };
         Assert.True(SuperPacket.TryRead(packet, header, out var super));
@@ -28,7 +28,7 @@ public sealed class SuperPacketTests
             var tcp = part.AsSpan(six ? 40 : 20);
             Assert.Equal(unchecked(0xffff_ff00 + (uint)offset), BinaryPrimitives.ReadUInt32BigEndian(tcp[4..]));
             var (first, last) = (offset == 0, offset + expected == payload);
-            Assert.Equal(TcpLayout.Ack | (last ? TcpLayout.Psh | TcpLayout.Fin : 0) | (first ? TcpLayout.Cwr : 0), tcp[13]);
+            Assert.Equal(TransportLayout.Ack | (last ? TransportLayout.Psh | TransportLayout.Fin : 0) | (first ? TransportLayout.Cwr : 0), tcp[13]);
             Assert.True(packet.AsSpan(headers + offset, expected).SequenceEqual(part.AsSpan(headers)));
             if (six)
             {
@@ -52,7 +52,8 @@ public sealed class SuperPacketTests
     [Fact]
     public void What_can_not_be_is_not_read()
     {
-        var packet = TcpPacket(false, 100, 1, TcpLayout.Ack);
+        var packet = TcpPacket(false, 100, 1, TransportLayout.Ack);
+        Assert.False(SuperPacket.TryRead(packet, new VirtioHeader { Segmentation = VirtioHeader.Udp, SegmentPayload = 10 }, out _));
         Assert.False(SuperPacket.TryRead(packet, new VirtioHeader { Segmentation = VirtioHeader.Tcp4 }, out _));
         Assert.False(SuperPacket.TryRead(packet, new VirtioHeader { Segmentation = 3, SegmentPayload = 10 }, out _));
         Assert.False(SuperPacket.TryRead(packet.AsSpan(0, 52), new VirtioHeader { Segmentation = VirtioHeader.Tcp4, SegmentPayload = 10 }, out _));

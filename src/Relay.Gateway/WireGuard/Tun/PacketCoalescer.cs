@@ -6,11 +6,11 @@ using Relay.Gateway.WireGuard.Native;
 namespace Relay.Gateway.WireGuard.Tun;
 
 /// <summary>
-/// Joins decrypted TCP packets of a flow that follow each other, as the kernel's GRO does, and gives them to the device as one:
+/// Joins decrypted TCP and UDP packets of a flow that follow each other, as the kernel's GRO does, and gives them to the device as one:
 /// the kernel's way for a packet is walked once for dozens. Packets stay where they were decrypted, which must be memory
 /// that does not move, until <see cref="Flush"/>. Order is kept within a flow. Not thread-safe. Caller disposes.
 /// </summary>
-internal sealed unsafe class TcpCoalescer : IDisposable
+internal sealed unsafe class PacketCoalescer : IDisposable
 {
     private const int Flows = 16;
 
@@ -24,7 +24,7 @@ internal sealed unsafe class TcpCoalescer : IDisposable
     private readonly Entry[] _entries = new Entry[Flows];
     private int _next;
 
-    public TcpCoalescer(TunDevice device) => _device = device;
+    public PacketCoalescer(TunDevice device) => _device = device;
 
     /// <summary>Packets taken and packets given to the device, for tests and figures.</summary>
     public long Taken { get; private set; }
@@ -35,14 +35,14 @@ internal sealed unsafe class TcpCoalescer : IDisposable
     public void Add(Span<byte> packet)
     {
         Taken++;
-        if (!TcpLayout.TryRead(packet, out TcpLayout layout))
+        if (!TransportLayout.TryRead(packet, out TransportLayout layout))
         {
             WriteSingle(packet);
             return;
         }
 
         int found = Find(packet, layout);
-        bool joins = _device.HasOffload && IsPlainData(packet, layout);
+        bool joins = (layout.Protocol == TransportLayout.Tcp ? _device.HasOffload : _device.HasUdpOffload) && IsPlainData(packet, layout);
         if (found >= 0)
         {
             if (joins && TryAppend(ref _entries[found], found, packet, layout)) return;
@@ -66,38 +66,48 @@ internal sealed unsafe class TcpCoalescer : IDisposable
         _headers.Dispose();
     }
 
-    // Bytes and an acknowledgment, and no other news.
-    private static bool IsPlainData(ReadOnlySpan<byte> packet, in TcpLayout layout) =>
-        packet.Length > layout.Payload && (packet[layout.Tcp + TcpLayout.FlagsAt] & ~TcpLayout.Psh) == TcpLayout.Ack;
+    // Of TCP bytes and an acknowledgment, and no other news; of UDP something, whole and with a checksum.
+    private static bool IsPlainData(ReadOnlySpan<byte> packet, in TransportLayout layout)
+    {
+        if (packet.Length == layout.Payload) return false;
+        ReadOnlySpan<byte> header = packet[layout.Transport..];
+        return layout.Protocol == TransportLayout.Tcp
+            ? (header[TransportLayout.FlagsAt] & ~TransportLayout.Psh) == TransportLayout.Ack
+            : BinaryPrimitives.ReadUInt16BigEndian(header[TransportLayout.UdpLengthAt..]) == header.Length && (header[6] | header[7]) != 0;
+    }
 
-    private static uint Sequence(ReadOnlySpan<byte> packet, in TcpLayout layout) => BinaryPrimitives.ReadUInt32BigEndian(packet[(layout.Tcp + TcpLayout.SequenceAt)..]);
+    // UDP has none: what follows is what came next.
+    private static uint Sequence(ReadOnlySpan<byte> packet, in TransportLayout layout) => layout.Protocol == TransportLayout.Udp ? 0 : BinaryPrimitives.ReadUInt32BigEndian(packet[(layout.Transport + TransportLayout.SequenceAt)..]);
+
+    private static bool IsPushed(ReadOnlySpan<byte> packet, in TransportLayout layout) =>
+        layout.Protocol == TransportLayout.Tcp && (packet[layout.Transport + TransportLayout.FlagsAt] & TransportLayout.Psh) != 0;
 
     // What must be the same in all packets that become one, but for the length, the identification, the sequence number and PSH.
-    private static bool IsSameHeader(ReadOnlySpan<byte> first, ReadOnlySpan<byte> packet, in TcpLayout layout)
+    private static bool IsSameHeader(ReadOnlySpan<byte> first, ReadOnlySpan<byte> packet, in TransportLayout layout)
     {
         bool ip = layout.IsIPv6
             ? first[..4].SequenceEqual(packet[..4]) && first[7] == packet[7]
             : first[1] == packet[1] && first[6] == packet[6] && first[8] == packet[8];
-        ReadOnlySpan<byte> one = first[layout.Tcp..layout.Payload], other = packet[layout.Tcp..layout.Payload];
-        return ip
-            && one[TcpLayout.AcknowledgmentAt..TcpLayout.FlagsAt].SequenceEqual(other[TcpLayout.AcknowledgmentAt..TcpLayout.FlagsAt])
-            && one[TcpLayout.WindowAt..TcpLayout.ChecksumAt].SequenceEqual(other[TcpLayout.WindowAt..TcpLayout.ChecksumAt])
-            && one[TcpLayout.HeaderLength..].SequenceEqual(other[TcpLayout.HeaderLength..]);
+        if (!ip || layout.Protocol == TransportLayout.Udp) return ip;
+        ReadOnlySpan<byte> one = first[layout.Transport..layout.Payload], other = packet[layout.Transport..layout.Payload];
+        return one[TransportLayout.AcknowledgmentAt..TransportLayout.FlagsAt].SequenceEqual(other[TransportLayout.AcknowledgmentAt..TransportLayout.FlagsAt])
+            && one[TransportLayout.WindowAt..layout.ChecksumAt].SequenceEqual(other[TransportLayout.WindowAt..layout.ChecksumAt])
+            && one[TransportLayout.TcpHeaderLength..].SequenceEqual(other[TransportLayout.TcpHeaderLength..]);
     }
 
-    private int Find(ReadOnlySpan<byte> packet, in TcpLayout layout)
+    private int Find(ReadOnlySpan<byte> packet, in TransportLayout layout)
     {
         // Addresses and ports lie one after the other.
-        int start = layout.Addresses.Start.Value, end = layout.Tcp + 4;
+        int start = layout.Addresses.Start.Value, end = layout.Transport + 4;
         for (var i = 0; i < Flows; i++)
         {
-            if (_entries[i].Packets > 0 && _entries[i].Layout.IsIPv6 == layout.IsIPv6 && First(i)[start..end].SequenceEqual(packet[start..end])) return i;
+            if (_entries[i].Packets > 0 && _entries[i].Layout.IsIPv6 == layout.IsIPv6 && _entries[i].Layout.Protocol == layout.Protocol && First(i)[start..end].SequenceEqual(packet[start..end])) return i;
         }
 
         return -1;
     }
 
-    private bool TryAppend(ref Entry entry, int index, ReadOnlySpan<byte> packet, in TcpLayout layout)
+    private bool TryAppend(ref Entry entry, int index, ReadOnlySpan<byte> packet, in TransportLayout layout)
     {
         int payload = packet.Length - layout.Payload;
         Span<byte> first = First(index);
@@ -107,17 +117,17 @@ internal sealed unsafe class TcpCoalescer : IDisposable
             return false;
         }
 
-        byte flags = packet[layout.Tcp + TcpLayout.FlagsAt];
         Vectors(index)[1 + entry.Packets] = Vector(packet[layout.Payload..]);
-        first[layout.Tcp + TcpLayout.FlagsAt] |= flags;
         entry.Packets++;
         entry.Length += payload;
+        entry.IsClosed = payload < entry.SegmentPayload || IsPushed(packet, layout);
+        if (layout.Protocol == TransportLayout.Udp) return true;
         entry.NextSequence += (uint)payload;
-        entry.IsClosed = payload < entry.SegmentPayload || (flags & TcpLayout.Psh) != 0;
+        first[layout.Transport + TransportLayout.FlagsAt] |= packet[layout.Transport + TransportLayout.FlagsAt];
         return true;
     }
 
-    private void Begin(Span<byte> packet, in TcpLayout layout)
+    private void Begin(Span<byte> packet, in TransportLayout layout)
     {
         // The oldest makes room.
         int index = _next;
@@ -131,8 +141,8 @@ internal sealed unsafe class TcpCoalescer : IDisposable
             Packets = 1,
             Length = packet.Length,
             SegmentPayload = payload,
-            NextSequence = Sequence(packet, layout) + (uint)payload,
-            IsClosed = (packet[layout.Tcp + TcpLayout.FlagsAt] & TcpLayout.Psh) != 0,
+            NextSequence = layout.Protocol == TransportLayout.Udp ? 0 : Sequence(packet, layout) + (uint)payload,
+            IsClosed = IsPushed(packet, layout),
         };
     }
 
@@ -145,18 +155,18 @@ internal sealed unsafe class TcpCoalescer : IDisposable
         if (entry.Packets > 1)
         {
             // The sum of the parts was the tunnel's to protect, and is: from here on the kernel takes it as checked.
-            TcpLayout layout = entry.Layout;
+            TransportLayout layout = entry.Layout;
             header = new VirtioHeader
             {
                 Flags = VirtioHeader.NeedsChecksum,
-                Segmentation = layout.IsIPv6 ? VirtioHeader.Tcp6 : VirtioHeader.Tcp4,
+                Segmentation = layout.Protocol == TransportLayout.Udp ? VirtioHeader.Udp : layout.IsIPv6 ? VirtioHeader.Tcp6 : VirtioHeader.Tcp4,
                 HeaderLength = (ushort)layout.Payload,
                 SegmentPayload = (ushort)entry.SegmentPayload,
-                ChecksumStart = (ushort)layout.Tcp,
-                ChecksumOffset = TcpLayout.ChecksumAt,
+                ChecksumStart = (ushort)layout.Transport,
+                ChecksumOffset = (ushort)layout.ChecksumAt,
             };
-            TcpLayout.WriteLength(first, entry.Length);
-            InternetChecksum.WritePartial(first[(layout.Tcp + TcpLayout.ChecksumAt)..], InternetChecksum.Pseudo(first[layout.Addresses], TcpLayout.Protocol, entry.Length - layout.Tcp));
+            layout.WriteLength(first, entry.Length);
+            InternetChecksum.WritePartial(first[(layout.Transport + layout.ChecksumAt)..], InternetChecksum.Pseudo(first[layout.Addresses], layout.Protocol, entry.Length - layout.Transport));
         }
 
         Write(index, header, Vectors(index), entry.Packets + 1);
@@ -192,7 +202,7 @@ internal sealed unsafe class TcpCoalescer : IDisposable
 
     private struct Entry
     {
-        public TcpLayout Layout;
+        public TransportLayout Layout;
         public int Packets;
         public int Length;
         public int SegmentPayload;
