@@ -44,7 +44,7 @@ internal sealed class TunnelBenchmark : IBenchmark
         await using var way = await start();
         var figures = await TunnelFigures.MeasureAsync(way);
         Report.Note(string.Create(CultureInfo.InvariantCulture,
-            $"{name,-24} Gbit/s: 1 up {figures.Up1.Gbits:0.00} down {figures.Down1.Gbits:0.00}, 4 up {figures.Up4.Gbits:0.00} down {figures.Down4.Gbits:0.00}; udp {figures.UdpPackets:#,0}/s, lost {figures.UdpLost:0%}; ms p50 {figures.LatencyP50:0.000} p99 {figures.LatencyP99:0.000}"));
+            $"{name,-24} Gbit/s: 1 up {figures.Up1.Gbits:0.00} down {figures.Down1.Gbits:0.00}, 4 up {figures.Up4.Gbits:0.00} down {figures.Down4.Gbits:0.00}; udp {figures.UdpPackets:#,0}/s; ms p50 {figures.LatencyP50:0.000} p99 {figures.LatencyP99:0.000}"));
         Report.Note(string.Create(CultureInfo.InvariantCulture,
             $"{"",-24} s/GiB client|server: 1 up {figures.Up1.ClientCpu:0.00}|{figures.Up1.ServerCpu:0.00}, down {figures.Down1.ClientCpu:0.00}|{figures.Down1.ServerCpu:0.00}, 4 up {figures.Up4.ClientCpu:0.00}|{figures.Up4.ServerCpu:0.00}, down {figures.Down4.ClientCpu:0.00}|{figures.Down4.ServerCpu:0.00}"));
         return figures;
