@@ -13,4 +13,13 @@ internal static class ProcessCpu
         using var process = Process.GetProcessById(pid);
         return process.TotalProcessorTime.TotalSeconds;
     }
+
+    /// <summary>The same of the threads whose names begin so, those alive.</summary>
+    public static double Seconds(int pid, string threads)
+    {
+        using var process = Process.GetProcessById(pid);
+        return process.Threads.Cast<ProcessThread>()
+            .Where(t => File.ReadAllText($"/proc/{pid}/task/{t.Id}/comm").StartsWith(threads, StringComparison.Ordinal))
+            .Sum(t => t.TotalProcessorTime.TotalSeconds);
+    }
 }

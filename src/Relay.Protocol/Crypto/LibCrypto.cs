@@ -151,6 +151,11 @@ internal static partial class LibCrypto
     [SuppressGCTransition]
     public static unsafe partial int MacFinal(nint context, byte* tag, nuint* written, nuint room);
 
+    /// <summary>0 when both are the same, in a time that does not say where they differ.</summary>
+    [LibraryImport(Library, EntryPoint = "CRYPTO_memcmp")]
+    [SuppressGCTransition]
+    public static unsafe partial int Compare(byte* one, byte* other, nuint length);
+
     /// <summary>The named digest of the default provider. Null when there is none.</summary>
     [LibraryImport(Library, EntryPoint = "EVP_MD_fetch", StringMarshalling = StringMarshalling.Utf8)]
     public static partial DigestHandle FetchDigest(nint libraryContext, string algorithm, nint properties);

@@ -111,8 +111,10 @@ internal sealed class UdpFlowSocket : IDisposable
             var vector = new IoVector { Base = start, Length = (nuint)run.Length };
             var message = new MultiMessage { Header = new MessageHeader { Vectors = &vector, VectorCount = 1, Control = control, ControlLength = (nuint)writer.Length } };
             if (LibC.SendMessages(_socket.SafeHandle, &message, 1, 0) == 1) return true;
+            int error = Marshal.GetLastPInvokeError();
             // Datagrams that do not fit the tunnel, or a kernel that can not fill in checksums.
-            if (Marshal.GetLastPInvokeError() is LibC.EIO or LibC.EINVAL or LibC.EMSGSIZE) _cuts = false;
+            if (error is LibC.EIO or LibC.EINVAL or LibC.EMSGSIZE) _cuts = false;
+            else if (error is not (LibC.EAGAIN or LibC.EINTR or LibC.ENOBUFS)) throw new SocketException((int)SocketError.ConnectionReset);
             return false;
         }
     }

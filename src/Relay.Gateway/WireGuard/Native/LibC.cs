@@ -9,7 +9,7 @@ namespace Relay.Gateway.WireGuard.Native;
 /// </summary>
 internal static unsafe partial class LibC
 {
-    public const int EPERM = 1, EINTR = 4, EIO = 5, EAGAIN = 11, EBUSY = 16, EINVAL = 22, EMSGSIZE = 90;
+    public const int EPERM = 1, EINTR = 4, EIO = 5, EAGAIN = 11, EBUSY = 16, EINVAL = 22, EMSGSIZE = 90, ENOBUFS = 105;
 
     public const int O_RDWR = 2, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
 
