@@ -74,11 +74,12 @@ internal sealed class TunnelWay : IAsyncDisposable
 
     /// <summary>Our gateway's data path at the server's end, which leads every flow to the same port of its loopback.</summary>
     /// <param name="ours">The client's end is ours, too.</param>
-    public static async Task<TunnelWay> ToGatewayAsync(bool ours)
+    /// <param name="environment">The gateway's, besides this process'.</param>
+    public static async Task<TunnelWay> ToGatewayAsync(bool ours, IReadOnlyDictionary<string, string?>? environment = null)
     {
         var way = await BareAsync();
         var key = Key.New();
-        way.ServerEnd = way.Start(way._server, "gateway", RelayPrograms.WireGuardHost, $"[::]:{TunnelPort}", way._folder.File("gateway"));
+        way.ServerEnd = way.Keep(way._server.Start("gateway", RelayPrograms.WireGuardHost, [$"[::]:{TunnelPort}", way._folder.File("gateway")], environment));
         var gateway = (await way.ServerEnd.WaitForMessageAsync("wireguard ready")).GetProperty("public_key").GetString()!;
         way.GatewayKey = gateway;
         await way.ServerEnd.WriteLineAsync($"1 device {Guid.NewGuid()} {key.Public} {ClientInside}");
@@ -128,9 +129,10 @@ internal sealed class TunnelWay : IAsyncDisposable
         await side.RunAsync("ip", "route", "add", route, "dev", side.Name);
     }
 
-    private RunningProcess Start(NetworkNamespace side, string name, string file, params string[] arguments)
+    private RunningProcess Start(NetworkNamespace side, string name, string file, params string[] arguments) => Keep(side.Start(name, file, arguments));
+
+    private RunningProcess Keep(RunningProcess process)
     {
-        var process = side.Start(name, file, arguments);
         _processes.Push(process);
         return process;
     }
